@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+//
+// EDK2's variable store on a flash device. It knows records and their states, and no UEFI rules.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "efistore/store/examine.hpp"
+#include "efistore/store/layout.hpp"
+#include "efistore/store/record.hpp"
+#include "efistore/store/record_area.hpp"
+
+namespace efistore::store {
+
+/// What opening found, and did.
+struct OpenReport {
+  std::vector<Finding> findings;
+  /// Bytes of an interrupted write lay behind the records, and a reclaim removed them.
+  bool reclaimed = false;
+  /// Live records lie where EDK2's walk does not reach; the store is read-only until it is
+  /// repaired.
+  bool damaged = false;
+};
+
+struct OpenOptions {
+  bool read_only = false;
+};
+
+/// The store, opened. Everything live is in memory; reads cost no flash access.
+///
+/// Invariants: the mirror equals the flash after every operation that succeeded; the index holds
+/// exactly the records that EDK2's FindVariable can return, in flash order. After a device error
+/// both are read again from flash; if that fails too, every further change fails.
+class VariableStore {
+ public:
+  /// Writes a blank store of `layout` over the start of `device`, byte for byte as OVMF's build
+  /// makes it. Whatever was there is gone.
+  /// Errors: invalid_argument (device too small, blocks of another size), io.
+  static Status format(flash::Device& device, const Layout& layout);
+
+  /// Errors: blank, damaged (headers), unsupported (an interrupted fault-tolerant write is
+  /// pending), io.
+  static Result<VariableStore> open(std::unique_ptr<flash::Device> device,
+                                    const OpenOptions& options = {});
+
+  VariableStore(VariableStore&&) noexcept = default;
+  VariableStore& operator=(VariableStore&&) noexcept = default;
+
+  const Layout& layout() const noexcept { return layout_; }
+  RecordFormat format() const noexcept { return layout_.format; }
+  const OpenReport& report() const noexcept { return report_; }
+  bool read_only() const noexcept { return read_only_; }
+  const flash::Device& device() const noexcept { return *device_; }
+  const Usage& usage() const noexcept { return area_.usage(); }
+
+  /// The live record of that name, or nullptr.
+  const Record* find(std::u16string_view name, const Guid& guid) const noexcept {
+    return area_.find(name, guid);
+  }
+  /// Live records in flash order; nullptr at the end.
+  const Record* first() const noexcept { return area_.first(); }
+  const Record* next(const Record& record) const noexcept { return area_.next(record); }
+  /// Calls `visit` for every record that has a name, dead ones included.
+  void for_each_record(const std::function<void(const RecordSummary&)>& visit) const {
+    area_.for_each_record(visit);
+  }
+
+  /// Creates the variable, or replaces the live record of its name, in EDK2's sequence of state
+  /// changes: old 0x3e; the new record, uncommitted; new 0x3f; twins and old deleted.
+  /// Errors: no_space (nothing changed; reclaim_with() may help), read_only, damaged, io.
+  /// Power loss: the variable is old or new, all others are untouched.
+  Status put(const RecordContent& content);
+
+  /// Deletes a live record, its twins first.
+  /// Errors: read_only, damaged, io. Power loss: there or gone.
+  Status remove(const Record& record);
+
+  /// Clears the bits of a live record's data byte that are 0 in `mask`, in place.
+  /// Errors: read_only, damaged, io. Power loss: each of the bits is as before or cleared.
+  Status clear_data_bits(const Record& record, std::size_t index, std::byte mask);
+
+  /// Compacts: live records in flash order, all `added`; those that were in transition behind them.
+  /// Errors: read_only, damaged, io.
+  Status reclaim();
+
+  /// Compacts and puts `content` in one step.
+  /// Errors: no_space (nothing changed), read_only, damaged, io.
+  Status reclaim_with(const RecordContent& content);
+
+  /// Replaces all variables by `variables` in one rewrite, in their order.
+  /// Errors: no_space, invalid_argument (two of one name; a name that is empty or holds a NUL;
+  /// fields the format lacks), with nothing changed; read_only, io.
+  Status replace_all(std::span<const Variable> variables);
+
+ private:
+  VariableStore(std::unique_ptr<flash::Device> device, const Layout& layout, RecordArea area);
+
+  Status check_writable() const;
+  Status rewrite(Result<std::vector<std::byte>> area);
+
+  std::unique_ptr<flash::Device> device_;
+  Layout layout_;
+  RecordArea area_;
+  OpenReport report_;
+  bool read_only_ = false;
+};
+
+}  // namespace efistore::store

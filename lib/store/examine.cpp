@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+#include "efistore/store/examine.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+#include <set>
+
+#include "efistore/base/bytes.hpp"
+#include "efistore/base/ucs2.hpp"
+#include "efistore/store/scan.hpp"
+
+#include "firmware_volume.hpp"
+#include "ftw.hpp"
+
+namespace efistore::store {
+
+namespace {
+
+constexpr std::byte erased{0xff};
+/// A hostile volume can hold as many oddities as records; nobody reads more than these.
+constexpr std::size_t max_findings = 1000;
+
+/// Collects regions and findings; a region that is not erased where it should be is the caller's
+/// business.
+class Examiner {
+ public:
+  explicit Examiner(const Layout& layout) { result_.layout = layout; }
+
+  void region(RegionKind kind, std::uint64_t begin, std::uint64_t end, std::string label = {}) {
+    if (begin < end) result_.regions.push_back({kind, {begin, end - begin}, std::move(label)});
+  }
+
+  void finding(Severity severity, flash::Range where, std::string what) {
+    if (result_.findings.size() < max_findings) {
+      result_.findings.push_back({severity, where, std::move(what)});
+    } else if (severity == Severity::damage) {
+      result_.findings.back() = {severity, where, std::move(what)};
+    }
+  }
+
+  void set_ftw(FtwState state) { result_.ftw = state; }
+
+  Examination take() { return std::move(result_); }
+
+ private:
+  Examination result_;
+};
+
+void examine_volume_header(const VolumeHeader& header, Examiner& out) {
+  out.region(RegionKind::volume_header, 0, header.header_size_bytes);
+  if (!header.checksum_valid) {
+    out.finding(Severity::warning, {50, 2},
+                "the firmware volume header's checksum is wrong (EDK2 does not look at it)");
+  }
+  if (header.mapped_size_bytes != header.volume_size_bytes) {
+    out.finding(Severity::note, {56, 8},
+                fmt::format("the block map adds up to {:#x} bytes, the volume has {:#x}",
+                            header.mapped_size_bytes, header.volume_size_bytes));
+  }
+}
+
+RegionKind kind_of(const ScannedRecord& record) noexcept {
+  if (record.live()) return record.salvaged ? RegionKind::salvaged_record : RegionKind::live_record;
+  const bool dead = record.state == 0x3c || record.state == 0x3d;
+  return dead ? RegionKind::dead_record : RegionKind::uncommitted_record;
+}
+
+/// What is odd about one record, its place in the chain apart.
+void examine_record(std::span<const std::byte> area, const ScannedRecord& record, bool named,
+                    Examiner& out) {
+  const flash::Range where{record.offset, record.size};
+  const RegionKind kind = kind_of(record);
+  if (kind == RegionKind::uncommitted_record) {
+    out.finding(Severity::note, where,
+                fmt::format("an uncommitted record, state {:#04x}", record.state));
+    return;
+  }
+  if (!named) {
+    out.finding(
+        record.live() ? Severity::damage : Severity::warning, where,
+        fmt::format("a record whose name of {} bytes is empty, odd, or not ended by its only NUL",
+                    record.name_size));
+  }
+  if (!record.live()) return;
+  if (record.attributes == 0 || record.attributes > 0xff) {
+    out.finding(Severity::warning, where,
+                fmt::format("a live record with attributes {:#x}", record.attributes));
+  }
+  if (area[record.offset + 3] != std::byte{0}) {
+    out.finding(Severity::note, where, "a live record whose reserved byte is not zero");
+  }
+}
+
+/// Two live records of one name, and transitions that were not completed.
+class TwinCheck {
+ public:
+  void add(const std::string& id, const ScannedRecord& record, Examiner& out) {
+    Seen& seen = by_id_[id];
+    const flash::Range where{record.offset, record.size};
+    const bool added = record.state == 0x3f;
+    if (added && seen.added) {
+      out.finding(Severity::warning, where, "a second live record of " + id);
+    } else if (seen.any) {
+      out.finding(Severity::note, where,
+                  "an update of " + id + " was not completed; both records live");
+    }
+    seen.any = true;
+    seen.added = seen.added || added;
+  }
+
+ private:
+  struct Seen {
+    bool any = false;
+    bool added = false;
+  };
+  std::map<std::string, Seen> by_id_;
+};
+
+void examine_records(std::span<const std::byte> area, std::uint32_t begin, RecordFormat format,
+                     Examiner& out) {
+  const RecordScan scan = scan_records(area, begin, format);
+  TwinCheck twins;
+  std::uint64_t at = begin;
+  std::size_t lost = 0;
+  for (const ScannedRecord& record : scan.records) {
+    out.region(RegionKind::residue, at, record.offset);
+    const auto name = record_name(area, record, format);
+    std::string id;
+    if (name) id = to_utf8(*name) + "-" + to_string(record.guid);
+    at = std::min<std::uint64_t>(align_record(record.offset + record.size), area.size());
+    out.region(kind_of(record), record.offset, at, id);
+    examine_record(area, record, name.has_value(), out);
+    if (!is_filled(area.subspan(record.offset + record.size, at - record.offset - record.size),
+                   erased)) {
+      out.finding(Severity::note, {record.offset + record.size, at - record.offset - record.size},
+                  "padding behind a record that is not erased");
+    }
+    if (name && record.live()) twins.add(id, record, out);
+    if (record.salvaged && record.live()) ++lost;
+  }
+  const auto tail = area.subspan(at);
+  const auto last_used =
+      std::find_if(tail.rbegin(), tail.rend(), [](std::byte b) { return b != erased; });
+  const std::uint64_t residue_end =
+      area.size() - static_cast<std::uint64_t>(last_used - tail.rbegin());
+  out.region(RegionKind::residue, at, residue_end);
+  out.region(RegionKind::free_space, residue_end, area.size());
+  if (lost != 0) {
+    out.finding(
+        Severity::damage, {scan.chain_end, residue_end - scan.chain_end},
+        fmt::format("the chain of records is broken, and EDK2 would lose {} live records behind "
+                    "the break: {}",
+                    lost, scan.break_reason));
+  } else if (scan.tail_used) {
+    out.finding(Severity::note, {scan.chain_end, residue_end - scan.chain_end},
+                "bytes of an interrupted write behind the records; a reclaim removes them" +
+                    (scan.break_reason.empty() ? "" : ": " + scan.break_reason));
+  }
+}
+
+void examine_ftw(std::span<const std::byte> working, const Layout& layout, Examiner& out) {
+  const flash::Range where = layout.ftw_working;
+  if (where.size == 0) {
+    out.finding(Severity::warning, {layout.variables.end(), 0},
+                "no working area for fault-tolerant writes was found");
+    return;
+  }
+  out.region(RegionKind::ftw_header, where.offset, where.offset + ftw_header_size);
+  out.region(RegionKind::ftw_queue, where.offset + ftw_header_size, where.end());
+  const FtwInspection ftw = inspect_ftw(working);
+  out.set_ftw(ftw.state);
+  switch (ftw.state) {
+    case FtwState::absent:
+    case FtwState::idle:
+      break;
+    case FtwState::invalid:
+      out.finding(Severity::warning, where,
+                  "the fault-tolerant working area is not valid: " + ftw.detail);
+      break;
+    case FtwState::staged:
+      out.finding(Severity::note, where,
+                  "a fault-tolerant write was begun and not staged; the firmware drops it");
+      break;
+    case FtwState::copying:
+      out.finding(
+          Severity::damage, layout.variables,
+          "a fault-tolerant write was interrupted: the valid variables are in the spare area");
+      break;
+    case FtwState::broken:
+      out.finding(
+          Severity::damage, where,
+          "the fault-tolerant queue leads out of its area, on which EDK2 crashes: " + ftw.detail);
+      break;
+  }
+}
+
+}  // namespace
+
+std::string_view to_string(Severity severity) noexcept {
+  switch (severity) {
+    case Severity::note:
+      return "note";
+    case Severity::warning:
+      return "warning";
+    case Severity::damage:
+      return "damage";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(RegionKind kind) noexcept {
+  switch (kind) {
+    case RegionKind::volume_header:
+      return "volume-header";
+    case RegionKind::store_header:
+      return "store-header";
+    case RegionKind::live_record:
+      return "live-record";
+    case RegionKind::dead_record:
+      return "dead-record";
+    case RegionKind::uncommitted_record:
+      return "uncommitted-record";
+    case RegionKind::salvaged_record:
+      return "salvaged-record";
+    case RegionKind::residue:
+      return "residue";
+    case RegionKind::free_space:
+      return "free-space";
+    case RegionKind::event_log:
+      return "event-log";
+    case RegionKind::ftw_header:
+      return "ftw-header";
+    case RegionKind::ftw_queue:
+      return "ftw-queue";
+    case RegionKind::ftw_spare:
+      return "ftw-spare";
+    case RegionKind::unknown:
+      return "unknown";
+  }
+  return "unknown";
+}
+
+std::string_view to_string(FtwState state) noexcept {
+  switch (state) {
+    case FtwState::absent:
+      return "absent";
+    case FtwState::invalid:
+      return "invalid";
+    case FtwState::idle:
+      return "idle";
+    case FtwState::staged:
+      return "staged";
+    case FtwState::copying:
+      return "copying";
+    case FtwState::broken:
+      return "broken";
+  }
+  return "unknown";
+}
+
+bool Examination::damaged() const noexcept {
+  return std::ranges::any_of(findings,
+                             [](const Finding& f) { return f.severity == Severity::damage; });
+}
+
+Result<Examination> examine(flash::Device& device) {
+  const auto layout = detect_layout(device);
+  if (!layout) return forward(Result<Layout>(layout));
+  std::vector<std::byte> volume(layout->volume_size_bytes);
+  if (auto done = device.read(0, volume); !done) return forward(std::move(done), device.name());
+  const std::span<const std::byte> bytes = volume;
+  const auto header = parse_volume_header(bytes);
+  if (!header) return forward(Result<VolumeHeader>(header), device.name());
+
+  Examiner out(*layout);
+  examine_volume_header(*header, out);
+  const std::uint32_t first = first_record_offset(header->header_size_bytes);
+  out.region(RegionKind::store_header, header->header_size_bytes, first);
+  examine_records(bytes.first(layout->variables.size), first, layout->format, out);
+  std::uint64_t at = layout->variables.end();
+  if (layout->event_log.size != 0) {
+    out.region(RegionKind::event_log, at, layout->event_log.end());
+    at = layout->event_log.end();
+  }
+  examine_ftw(bytes.subspan(layout->ftw_working.offset, layout->ftw_working.size), *layout, out);
+  if (layout->ftw_working.size != 0) {
+    out.region(RegionKind::unknown, layout->ftw_working.end(), layout->ftw_spare.offset);
+    out.region(RegionKind::ftw_spare, layout->ftw_spare.offset, layout->ftw_spare.end());
+    at = layout->ftw_spare.end();
+  }
+  out.region(RegionKind::unknown, at, layout->volume_size_bytes);
+  return out.take();
+}
+
+}  // namespace efistore::store
