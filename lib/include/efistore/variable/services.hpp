@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+//
+// The variable services with EDK2's rules (UEFI 2.10, 8.2; lib/SPEC.md lists every rule with its
+// status and its test).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "efistore/base/attributes.hpp"
+#include "efistore/base/guid.hpp"
+#include "efistore/store/variable_store.hpp"
+#include "efistore/variable/efi_result.hpp"
+#include "efistore/variable/limits.hpp"
+
+namespace efistore::variable {
+
+enum class Phase {
+  boot_early,  ///< before EndOfDxe: nothing checks what a variable contains
+  boot,        ///< after EndOfDxe
+  runtime,     ///< after ExitBootServices
+};
+
+struct Options {
+  /// Without any, those that Limits::for_layout() gives for the store.
+  std::optional<Limits> limits = std::nullopt;
+  Phase phase = Phase::boot;
+  /// At runtime EDK2 never reclaims: a write that lacks space fails although dead records hold it,
+  /// until the next boot. Set this to have it so here; by default a reclaim makes room.
+  bool strict_runtime = false;
+  /// Whether the flash can be written from the start. If not, changes of non-volatile variables get
+  /// EFI_NOT_AVAILABLE_YET until write_ready() is called.
+  bool write_ready = true;
+};
+
+/// A variable as GetVariable shows it; `data` is valid until the next change.
+struct VariableView {
+  std::u16string_view name;
+  Guid guid;
+  std::uint32_t attributes = 0;
+  std::span<const std::byte> data;
+  EfiTime time;  ///< zero unless time-based authenticated
+};
+
+/// QueryVariableInfo's three figures, in bytes.
+struct VariableInfo {
+  std::uint64_t maximum_storage_size = 0;
+  std::uint64_t remaining_storage_size = 0;
+  std::uint64_t maximum_variable_size = 0;
+};
+
+/// What SetVariable is asked.
+struct SetRequest {
+  std::u16string_view name;
+  Guid guid;
+  std::uint32_t attributes = 0;
+  std::span<const std::byte> data;
+};
+
+class Services {
+ public:
+  struct State;
+
+  /// Takes the store over. Errors: invalid_argument (limits that the store cannot hold).
+  static Result<Services> create(store::VariableStore store, const Options& options = {});
+
+  Services(Services&&) noexcept;
+  Services& operator=(Services&&) noexcept;
+  ~Services();
+
+  /// GetVariable. Errors: not_found (absent, or boot-only at runtime, or an empty name).
+  EfiResult<VariableView> get(std::u16string_view name, const Guid& guid) const;
+
+  /// GetNextVariableName. An empty name asks for the first variable. Volatile variables come first,
+  /// then non-volatile ones in flash order; at runtime boot-only ones are left out.
+  /// Errors: not_found (the end), invalid_parameter (there is no variable of that name).
+  EfiResult<VariableView> get_next(std::u16string_view name, const Guid& guid) const;
+
+  /// SetVariable.
+  /// Errors: invalid_parameter, unsupported, security_violation, write_protected, not_found,
+  /// out_of_resources, access_denied, device_error, volume_corrupted (the store is damaged and
+  /// read-only), not_available_yet (before write_ready()).
+  /// `request` may point into the store's own memory, that is into a VariableView.
+  /// Power loss: the variable is old or new; after success it is new.
+  EfiResult<void> set(const SetRequest& request);
+
+  /// QueryVariableInfo.
+  /// Errors: invalid_parameter, unsupported.
+  EfiResult<VariableInfo> query(std::uint32_t attributes) const;
+
+  /// The flash can be written now (the variable-write architectural protocol).
+  void write_ready() noexcept;
+  /// The platform's driver phase has ended: from here on content is checked, and VarErrorFlag
+  /// exists. Errors: as set(), if VarErrorFlag or the memory-overwrite lock cannot be written, in
+  /// which case it can be repeated; at runtime unsupported.
+  EfiResult<void> end_of_dxe();
+  /// Makes room for the operating system, if there is less than the largest variable needs. Does
+  /// the work of end_of_dxe() first where that was left out; at runtime unsupported.
+  EfiResult<void> ready_to_boot();
+  /// Runtime begins: boot-only variables vanish from view, volatile ones become read-only.
+  void exit_boot_services();
+  Phase phase() const noexcept;
+
+  /// Compacts the non-volatile store now. Errors: as set().
+  EfiResult<void> reclaim();
+
+  const store::VariableStore& store() const noexcept;
+  const Limits& limits() const noexcept;
+
+ private:
+  explicit Services(std::unique_ptr<State> state);
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace efistore::variable

@@ -1,0 +1,348 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+#include "efistore/variable/services.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "efistore/base/attributes.hpp"
+
+#include "state.hpp"
+#include "uefi_defined.hpp"
+
+namespace efistore::variable {
+
+namespace {
+
+/// VARIABLE_STORE_HEADER, which the volatile store has room for although nobody reads it.
+constexpr std::uint32_t store_header_size = 28;
+
+store::RecordArea make_volatile_area(std::uint32_t size_bytes, store::RecordFormat format) {
+  return store::RecordArea(std::vector<std::byte>(size_bytes, std::byte{0xff}), store_header_size,
+                           format, nullptr);
+}
+
+VariableView view_of(const store::Record& record) noexcept {
+  return {.name = record.name,
+          .guid = record.guid,
+          .attributes = record.attributes,
+          .data = record.data,
+          .time = record.time};
+}
+
+bool visible(const Services::State& state, const store::Record& record) noexcept {
+  return !state.at_runtime() || (record.attributes & attributes::runtime_access) != 0;
+}
+
+}  // namespace
+
+Services::State::State(store::VariableStore opened, const Limits& size_limits,
+                       const Options& options)
+    : nv(std::move(opened)),
+      volatile_area(make_volatile_area(size_limits.volatile_store_size, nv.format())),
+      limits(size_limits),
+      phase(options.phase),
+      strict_runtime(options.strict_runtime),
+      write_ready(options.write_ready) {
+  recount_user();
+}
+
+Existing Services::State::find(std::u16string_view name, const Guid& guid) const noexcept {
+  if (const store::Record* record = volatile_area.find(name, guid)) return {record, true};
+  return {nv.find(name, guid), false};
+}
+
+std::uint32_t Services::State::common_space() const noexcept {
+  return nv.usage().capacity - limits.hardware_error_storage_size;
+}
+
+std::uint32_t Services::State::runtime_space() const noexcept {
+  return common_space() - limits.boottime_reserved_size;
+}
+
+std::uint32_t Services::State::user_space() const noexcept {
+  return limits.max_user_non_volatile_size != 0 ? limits.max_user_non_volatile_size
+                                                : common_space();
+}
+
+std::uint32_t Services::State::common_used() const noexcept {
+  return nv.usage().used - nv.usage().hardware_error_used;
+}
+
+void Services::State::recount_user() {
+  user_used = 0;
+  if (phase == Phase::boot_early || !has_user_quota()) return;
+  nv.for_each_record([this](const store::RecordSummary& record) {
+    const bool common = (record.attributes & attributes::hardware_error_record) == 0;
+    if (common && find_property(record.name, record.guid) == nullptr) user_used += record.size;
+  });
+}
+
+Services::Services(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Services::Services(Services&&) noexcept = default;
+Services& Services::operator=(Services&&) noexcept = default;
+Services::~Services() = default;
+
+Result<Services> Services::create(store::VariableStore store, const Options& options) {
+  const Limits limits = options.limits.value_or(Limits::for_layout(store.layout()));
+  const std::uint32_t header = store::record_header_size(store.format());
+  const auto [smallest, largest] =
+      std::minmax({limits.max_variable_size, limits.max_authenticated_size,
+                   limits.max_volatile_size, limits.max_hardware_error_size});
+  if (smallest < header) {
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("a maximum variable size of {} bytes is less than the record header of {}",
+                    smallest, header));
+  }
+  // Sums of a variable's size and a store's stay far below what 32 bits hold.
+  if (largest > store::max_volume_size_bytes) {
+    return fail(Errc::invalid_argument,
+                fmt::format("a maximum variable size of {} bytes is more than the {} of any store",
+                            largest, store::max_volume_size_bytes));
+  }
+  const std::uint64_t reserved =
+      std::uint64_t{limits.hardware_error_storage_size} + limits.boottime_reserved_size;
+  if (reserved > store.usage().capacity) {
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("{} bytes are set aside for hardware errors and boot, and the store has {}",
+                    reserved, store.usage().capacity));
+  }
+  if (limits.volatile_store_size % 4 != 0 || limits.volatile_store_size < store_header_size ||
+      limits.volatile_store_size > store::max_volume_size_bytes) {
+    return fail(
+        Errc::invalid_argument,
+        fmt::format("a volatile store of {} bytes: expected a multiple of 4 from {} to {}",
+                    limits.volatile_store_size, store_header_size, store::max_volume_size_bytes));
+  }
+  return Services(std::make_unique<State>(std::move(store), limits, options));
+}
+
+EfiResult<VariableView> Services::get(std::u16string_view name, const Guid& guid) const {
+  const Existing existing = state_->find(name, guid);
+  if (!existing || !visible(*state_, *existing.record)) return refuse(EfiStatus::not_found);
+  return view_of(*existing.record);
+}
+
+EfiResult<VariableView> Services::get_next(std::u16string_view name, const Guid& guid) const {
+  const store::RecordArea& volatile_area = state_->volatile_area;
+  const store::VariableStore& nv = state_->nv;
+  const store::Record* record = nullptr;
+  bool in_volatile = true;
+  if (name.empty()) {
+    record = volatile_area.first();
+  } else {
+    const Existing current = state_->find(name, guid);
+    if (!current || !visible(*state_, *current.record)) {
+      return refuse(EfiStatus::invalid_parameter,
+                    "there is no variable of that name to go on from");
+    }
+    in_volatile = current.is_volatile;
+    record = in_volatile ? volatile_area.next(*current.record) : nv.next(*current.record);
+  }
+  while (true) {
+    if (record == nullptr) {
+      if (!in_volatile) return refuse(EfiStatus::not_found);
+      in_volatile = false;
+      record = nv.first();
+      continue;
+    }
+    // A volatile variable hides a non-volatile one of its name.
+    const bool hidden = !in_volatile && volatile_area.find(record->name, record->guid) != nullptr;
+    if (!hidden && visible(*state_, *record)) return view_of(*record);
+    record = in_volatile ? volatile_area.next(*record) : nv.next(*record);
+  }
+}
+
+namespace {
+
+/// Who may write what: everything that needs a signature is refused, since nothing here checks one.
+EfiResult<void> check_authority(const Services::State& state, const SetRequest& request,
+                                std::uint32_t stored_attributes) {
+  if (!state.auth_supported()) return {};
+  if (needs_physical_presence(request.name, request.guid)) {
+    return refuse(EfiStatus::security_violation, "only somebody at the machine may change this");
+  }
+  const std::uint32_t time_based = attributes::time_based_authenticated_write_access;
+  if (is_key_variable(request.name, request.guid)) {
+    const std::uint32_t wanted = attributes::non_volatile | time_based;
+    if ((request.attributes & wanted) != wanted) {
+      return refuse(EfiStatus::invalid_parameter, "key variables take the attributes nv,bs,rt,at");
+    }
+  }
+  if ((request.attributes & time_based) != 0) {
+    return refuse(EfiStatus::security_violation,
+                  "signatures of authenticated variables are not accepted");
+  }
+  if ((stored_attributes & attributes::any_authenticated) != 0) {
+    return refuse(EfiStatus::write_protected,
+                  "an authenticated variable needs a signature to change");
+  }
+  return {};
+}
+
+EfiResult<void> authorize_and_update(Services::State& state, const SetRequest& request,
+                                     std::uint32_t stored_attributes) {
+  if (auto allowed = check_authority(state, request, stored_attributes); !allowed) return allowed;
+  return update_variable(state, request);
+}
+
+}  // namespace
+
+EfiResult<void> Services::set(const SetRequest& request) {
+  State& state = *state_;
+  if (auto valid = check_request(state, request); !valid) return valid;
+  auto carried_out = check_memory_overwrite(state, request);
+  if (!carried_out) return tl::unexpected(std::move(carried_out).error());
+  if (*carried_out) return {};
+  if (state.phase != Phase::boot_early) {
+    auto allowed =
+        check_uefi_defined(request.name, request.guid, request.attributes, payload_of(request));
+    if (!allowed) return allowed;
+  }
+  std::uint32_t stored = 0;
+  if (const Existing existing = state.find(request.name, request.guid)) {
+    stored = existing.record->attributes;
+    if (!visible(state, *existing.record)) {
+      return refuse(EfiStatus::write_protected,
+                    "a boot-only variable cannot be changed at runtime");
+    }
+    if (request.attributes != 0 && (request.attributes & ~attributes::append_write) != stored) {
+      return refuse(
+          EfiStatus::invalid_parameter,
+          fmt::format("the variable has the attributes {}, the request {}",
+                      attributes_to_string(stored), attributes_to_string(request.attributes)));
+    }
+  }
+  if (!is_language_variable(request.name, request.guid)) {
+    return authorize_and_update(state, request, stored);
+  }
+  // The request may point into the store, where the other language's update can move everything.
+  const std::u16string name(request.name);
+  const std::vector<std::byte> data(request.data.begin(), request.data.end());
+  const SetRequest copied{
+      .name = name, .guid = request.guid, .attributes = request.attributes, .data = data};
+  if (auto done = update_languages(state, copied); !done) return done;
+  return authorize_and_update(state, copied, stored);
+}
+
+EfiResult<VariableInfo> Services::query(std::uint32_t attributes) const {
+  using namespace attributes;
+  const State& state = *state_;
+  if (attributes == 0) return refuse(EfiStatus::invalid_parameter, "no attributes were given");
+  if ((attributes & authenticated_write_access) != 0 || (attributes & supported) == 0) {
+    return refuse(EfiStatus::unsupported, "attributes that are not supported");
+  }
+  const std::uint32_t access = attributes & (bootservice_access | runtime_access);
+  const bool hardware_error = (attributes & hardware_error_record) != 0;
+  const bool in_flash = (attributes & non_volatile) != 0;
+  if (access == runtime_access || (attributes & supported) == non_volatile ||
+      (hardware_error && !in_flash) || (state.at_runtime() && (attributes & runtime_access) == 0)) {
+    return refuse(EfiStatus::invalid_parameter, "attributes that do not go together");
+  }
+  if ((attributes & time_based_authenticated_write_access) != 0) {
+    if (!state.auth_supported()) {
+      return refuse(EfiStatus::unsupported, "the store's format has no authenticated variables");
+    }
+  } else if (hardware_error && state.limits.hardware_error_storage_size == 0) {
+    return refuse(EfiStatus::unsupported, "no space is set aside for hardware-error records");
+  }
+
+  const store::Usage& usage = in_flash ? state.nv.usage() : state.volatile_area.usage();
+  // At boot, and wherever a reclaim can follow, what dead records hold is as good as free.
+  const bool dead_count = state.at_runtime() && (state.strict_runtime || !in_flash);
+  std::uint64_t used = 0;
+  VariableInfo info;
+  if (in_flash && hardware_error) {
+    used = dead_count ? usage.hardware_error_used : usage.hardware_error_live;
+    info.maximum_storage_size = state.limits.hardware_error_storage_size;
+    info.maximum_variable_size = state.limits.max_hardware_error_size;
+  } else {
+    used = dead_count ? usage.used - usage.hardware_error_used
+                      : usage.live - usage.hardware_error_live;
+    info.maximum_storage_size = usage.capacity;
+    if (in_flash) {
+      info.maximum_storage_size = state.at_runtime() ? state.runtime_space() : state.common_space();
+    }
+    info.maximum_variable_size = (attributes & any_authenticated) != 0
+                                     ? state.limits.max_authenticated_size
+                                 : in_flash ? state.limits.max_variable_size
+                                            : state.limits.max_volatile_size;
+  }
+  info.remaining_storage_size =
+      info.maximum_storage_size - std::min(used, info.maximum_storage_size);
+  const std::uint64_t header = state.header_size();
+  info.maximum_variable_size -= header;
+  const std::uint64_t left = info.remaining_storage_size;
+  info.maximum_variable_size =
+      std::min(info.maximum_variable_size, left < header ? 0 : left - header);
+  return info;
+}
+
+void Services::write_ready() noexcept {
+  state_->write_ready = true;
+}
+
+EfiResult<void> Services::end_of_dxe() {
+  if (state_->at_runtime()) {
+    return refuse(EfiStatus::unsupported, "the operating system runs already");
+  }
+  if (state_->phase == Phase::boot_early) {
+    state_->phase = Phase::boot;
+    state_->recount_user();
+  }
+  if (auto done = initialize_memory_overwrite_lock(*state_); !done) return done;
+  return initialize_error_flag(*state_);
+}
+
+EfiResult<void> Services::ready_to_boot() {
+  State& state = *state_;
+  if (state.at_runtime())
+    return refuse(EfiStatus::unsupported, "the operating system runs already");
+  if (state.phase == Phase::boot_early) {
+    if (auto done = end_of_dxe(); !done) return done;
+  }
+  if (state.ready_to_boot_done) return {};
+  const Limits& limits = state.limits;
+  const std::uint32_t used = state.common_used();
+  const std::uint32_t space = state.runtime_space();
+  const std::uint32_t left = space > used ? space - used : 0;
+  const std::uint32_t hardware_used = state.nv.usage().hardware_error_used;
+  const std::uint32_t hardware_space = limits.hardware_error_storage_size;
+  const std::uint32_t hardware_left =
+      hardware_space > hardware_used ? hardware_space - hardware_used : 0;
+  const bool short_of_space =
+      left < std::max(limits.max_variable_size, limits.max_authenticated_size) ||
+      (hardware_space != 0 && hardware_left < limits.max_hardware_error_size);
+  auto done = short_of_space ? reclaim() : EfiResult<void>{};
+  state.ready_to_boot_done = done.has_value();
+  return done;
+}
+
+void Services::exit_boot_services() {
+  state_->phase = Phase::runtime;
+}
+
+Phase Services::phase() const noexcept {
+  return state_->phase;
+}
+
+EfiResult<void> Services::reclaim() {
+  if (!state_->write_ready) {
+    return refuse(EfiStatus::not_available_yet, "the flash cannot be written yet");
+  }
+  auto done = to_efi(state_->nv.reclaim());
+  state_->recount_user();
+  return done;
+}
+
+const store::VariableStore& Services::store() const noexcept {
+  return state_->nv;
+}
+
+const Limits& Services::limits() const noexcept {
+  return state_->limits;
+}
+
+}  // namespace efistore::variable
