@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+//
+// efivarfs-shim: a variable store as a file system.
+#include <fmt/format.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <ctime>
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "efistore/flash/open.hpp"
+#include "efistore/store/variable_store.hpp"
+#include "efistore/variable/limits.hpp"
+#include "efistore/variable/services.hpp"
+
+#include "file_system.hpp"
+#include "fuse_operations.hpp"
+#include "mount_point.hpp"
+#include "mounted_session.hpp"
+#include "options.hpp"
+#include "privileges.hpp"
+
+namespace efistore::shim {
+namespace {
+
+/// One line on standard error.
+void complain(const std::string& message) {
+  fmt::print(stderr, "efivarfs-shim: {}\n", message);
+}
+
+/// Where messages go: standard error until the program leaves it for the background, then the
+/// system's log.
+struct Log {
+  const std::string& store;
+  bool in_background = false;
+
+  void error(const std::string& message) const {
+    if (in_background) {
+      ::syslog(LOG_ERR, "%s: %s", store.c_str(), message.c_str());
+    } else {
+      complain(message);
+    }
+  }
+};
+
+timespec current_time() {
+  timespec now{};
+  ::clock_gettime(CLOCK_REALTIME, &now);
+  return now;
+}
+
+/// The store's errors speak of places in the volume; this names the file or device as well, and the
+/// next step where there is one.
+tl::unexpected<Error> store_error(const std::string& store, Error error) {
+  if (error.message.find(store) == std::string::npos) error.message = store + ": " + error.message;
+  if (error.code == Errc::blank) error.message += "; `efistore create` makes a store there";
+  if (error.code == Errc::damaged) error.message += "; `efistore check` has the details";
+  if (error.code == Errc::permission) error.message += "; -o ro mounts what can only be read";
+  return tl::unexpected<Error>(std::move(error));
+}
+
+Result<store::VariableStore> open_store(const Options& options) {
+  const auto mode = options.read_only ? flash::OpenMode::read_only : flash::OpenMode::read_write;
+  auto device = flash::open_device(options.store, mode);
+  if (!device) return store_error(options.store, std::move(device).error());
+  auto opened = store::VariableStore::open(std::move(*device), {.read_only = options.read_only});
+  if (!opened) return store_error(options.store, std::move(opened).error());
+  return opened;
+}
+
+Result<variable::Services> start_services(store::VariableStore opened, const Options& options) {
+  auto limits = variable::Limits::for_layout(opened.layout());
+  if (options.hardware_error_storage_bytes) {
+    limits.hardware_error_storage_size = *options.hardware_error_storage_bytes;
+  }
+  if (options.max_variable_size_bytes) {
+    limits.max_variable_size = *options.max_variable_size_bytes;
+    limits.max_authenticated_size = *options.max_variable_size_bytes;
+  }
+  return variable::Services::create(std::move(opened), {.limits = limits,
+                                                        .phase = variable::Phase::runtime,
+                                                        .strict_runtime = options.strict_runtime});
+}
+
+std::vector<std::string> mount_options(const Options& options, bool read_only) {
+  std::vector<std::string> all = options.mount_options;
+  if (!options.has_mount_option("fsname")) {
+    all.push_back("fsname=" + escape_mount_option(options.store));
+  }
+  // Everybody may read the kernel's efivarfs; somebody who is not root may not offer that.
+  if (::geteuid() == 0 && !options.has_mount_option("allow_other")) all.emplace_back("allow_other");
+  if (read_only) all.emplace_back("ro");
+  // The last word, also after mount(8)'s "dev,suid".
+  for (const char* always : {"default_permissions", "nosuid", "nodev", "noexec"}) {
+    all.emplace_back(always);
+  }
+  all.push_back(fmt::format("subtype={}", file_system_subtype));
+  return all;
+}
+
+tl::unexpected<EarlyExit> failure(Error error) {
+  return tl::unexpected(EarlyExit{ExitCode::failure, std::move(error.message)});
+}
+
+tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
+  // Before anything is mounted, so that no signal can leave a mount behind.
+  auto signals = EndSignals::block();
+  if (!signals) return failure(std::move(signals).error());
+  std::signal(SIGPIPE, SIG_IGN);
+
+  // The store comes first: who does not get it must not touch the mount point of who has it.
+  auto opened = open_store(options);
+  if (!opened) return failure(std::move(opened).error());
+  const bool damaged = opened->report().damaged;
+  const bool read_only = options.read_only || damaged;
+  if (damaged && !options.read_only) {
+    complain(
+        fmt::format("{} is damaged and mounted for reading only; `efistore check` has the "
+                    "details",
+                    options.store));
+  }
+  auto services = start_services(std::move(*opened), options);
+  if (!services) return failure(store_error(options.store, std::move(services).error()).value());
+
+  FileSystemOptions file_options;
+  file_options.uid = options.uid.value_or(::geteuid());
+  file_options.gid = options.gid.value_or(::getegid());
+  if (options.reserve_bytes) file_options.reserve_bytes = *options.reserve_bytes;
+  file_options.clock = current_time;
+  file_options.on_device_error = [&log](const std::string& reason) { log.error(reason); };
+  FileSystem files(VariableAccess(std::move(*services)), std::move(file_options));
+  if (files.unlisted() > 0) {
+    complain(fmt::format("{}: {} variables have names that no file can have, and are left out",
+                         options.store, files.unlisted()));
+  }
+
+  auto mount_point = prepare_mount_point(options.mount_point, options.replace);
+  if (!mount_point) return failure(std::move(mount_point).error());
+  auto session = MountedSession::mount(files, {.mount_point = *mount_point,
+                                               .mount_options = mount_options(options, read_only),
+                                               .debug = options.debug});
+  if (!session) {
+    const bool usage = session.error().code == Errc::invalid_argument;
+    return tl::unexpected(
+        EarlyExit{usage ? ExitCode::usage : ExitCode::failure, std::move(session).error().message});
+  }
+  // The parent leaves here with success: the mount is up, and requests wait for the child.
+  if (fuse_daemonize(options.foreground ? 1 : 0) != 0) {
+    return failure({Errc::io, "cannot go to the background"});
+  }
+  log.in_background = !options.foreground;
+  if (auto done = drop_privileges(); !done) return failure(std::move(done).error());
+  if (auto done = session->serve(*signals); !done) return failure(std::move(done).error());
+  return {};
+}
+
+int main_program(int argc, char** argv) {
+  const auto options = parse_command_line(argc, argv, std::getenv("EFISTORE"));
+  if (!options) {
+    const EarlyExit& leave = options.error();
+    if (leave.code == ExitCode::success) {
+      fmt::print("{}", leave.text);
+    } else {
+      complain(leave.text);
+    }
+    return static_cast<int>(leave.code);
+  }
+  ::openlog("efivarfs-shim", LOG_PID, LOG_DAEMON);
+  Log log{options->store};
+  const auto done = run(*options, log);
+  if (done) return static_cast<int>(ExitCode::success);
+  log.error(done.error().text);
+  return static_cast<int>(done.error().code);
+}
+
+}  // namespace
+}  // namespace efistore::shim
+
+int main(int argc, char** argv) {
+  try {
+    return efistore::shim::main_program(argc, argv);
+  } catch (const std::exception& error) {  // out of memory, in effect
+    std::fprintf(stderr, "efivarfs-shim: %s\n", error.what());
+    return static_cast<int>(efistore::shim::ExitCode::failure);
+  }
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+#pragma once
+
+#include <csignal>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "efistore/base/result.hpp"
+#include "efistore/base/unique_fd.hpp"
+
+#include "fuse_operations.hpp"
+
+namespace efistore::shim {
+
+/// Signals that end the program in order, blocked in this thread while an object of this lives and
+/// read from a descriptor instead: one that arrives between two requests is not lost.
+class EndSignals {
+ public:
+  /// Errors: io.
+  static Result<EndSignals> block();
+  int fd() const noexcept { return fd_.get(); }
+
+ private:
+  explicit EndSignals(UniqueFd fd) : fd_(std::move(fd)) {}
+  UniqueFd fd_;
+};
+
+/// A FUSE session and its mount. Unmounts when it goes.
+class MountedSession {
+ public:
+  struct Parameters {
+    std::string mount_point;  ///< absolute: unmounting happens in another working directory
+    std::vector<std::string> mount_options;
+    bool debug = false;
+  };
+
+  /// Mounts `files`, which must outlive the session. Requests wait until serve().
+  /// Errors: invalid_argument (mount options), permission (whatever mount(2) or fusermount3 say).
+  static Result<MountedSession> mount(FileSystem& files, const Parameters& parameters);
+
+  /// Answers requests until the file system is unmounted or a signal asks to end.
+  /// Errors: io.
+  Status serve(const EndSignals& signals);
+
+ private:
+  struct Destroy {
+    void operator()(fuse_session* session) const noexcept { fuse_session_destroy(session); }
+  };
+  struct Unmount {
+    void operator()(fuse_session* session) const noexcept { fuse_session_unmount(session); }
+  };
+
+  std::unique_ptr<FuseContext> context_;
+  std::unique_ptr<fuse_session, Destroy> session_;
+  std::unique_ptr<fuse_session, Unmount> mount_;  ///< the same session; goes first
+};
+
+}  // namespace efistore::shim
