@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+"""The bash completion, called as bash calls it."""
+
+import os
+import shlex
+import subprocess
+
+import command
+import script_test
+from command import GLOBAL_GUID, OWN_GUID
+
+COMPLETION = script_test.SOURCE_DIR / "tools" / "completion" / "efistore"
+COMMANDS = ["check", "create", "delete", "export", "get", "import", "info", "list", "map",
+            "reclaim", "set"]
+
+
+class CompletionTest(command.CommandTest):
+    def complete(self, *words: str) -> list[str]:
+        """The replies for the last of `words`, which Readline has split at spaces and =."""
+        bash = script_test.need_program("bash")
+        script = f"""
+            source {shlex.quote(str(COMPLETION))}
+            [[ $(complete -p efistore) == 'complete -F _efistore efistore' ]] || exit 1
+            COMP_WORDS=(efistore {' '.join(map(shlex.quote, words))})
+            COMP_CWORD={len(words)}
+            _efistore
+            (( ${{#COMPREPLY[@]}} == 0 )) || printf '%s\\n' "${{COMPREPLY[@]}}"
+        """
+        program = os.path.dirname(os.environ["EFISTORE_COMMAND"])
+        environment = os.environ | {"PATH": f"{program}:{os.environ['PATH']}"}
+        environment.pop("EFISTORE", None)
+        done = subprocess.run([bash, "--norc", "--noprofile", "-c", script], cwd=self.folder,
+                              env=environment, capture_output=True, timeout=60)
+        self.assertEqual((done.returncode, done.stderr), (0, b""), words)
+        return sorted(done.stdout.decode().splitlines())
+
+    def test_commands_and_global_options(self):
+        everything = self.complete("")
+        self.assertEqual([word for word in everything if not word.startswith("-")], COMMANDS)
+        self.assertEqual(self.complete("--"), ["--help", "--json", "--store", "--version"])
+        self.assertEqual(self.complete("re"), ["reclaim"])
+        self.assertEqual(self.complete("--store", "vars.fd", "ch"), ["check"])
+        self.assertEqual(self.complete("--store", "=", "vars.fd", "ch"), ["check"])
+
+    def test_every_option_of_every_command_is_offered(self):
+        for name in COMMANDS:
+            shown = self.spawn(name, "--help").stdout.decode()
+            options = {word.split(",")[-1] for line in shown.split("Examples:")[0].splitlines()
+                       if line.strip().startswith("-") for word in [line.split()[0]]}
+            self.assertLessEqual(options, set(self.complete(name, "--")), name)
+
+    def test_nothing_is_offered_that_is_not_there(self):
+        self.run_it("create")
+        for name in COMMANDS:
+            for option in self.complete(name, "--"):
+                done = self.spawn("--store", "vars.fd", name, option)
+                self.assertNotIn(b"not expected", done.stderr, (name, option))
+
+    def test_values(self):
+        self.assertEqual(self.complete("create", "--layout", ""),
+                         ["aavmf", "custom", "ovmf-2m", "ovmf-4m"])
+        self.assertEqual(self.complete("create", "--layout", "=", "o"), ["ovmf-2m", "ovmf-4m"])
+        self.assertEqual(self.complete("create", "--format", ""), ["auth", "normal"])
+        self.assertEqual(self.complete("export", "--format", ""),
+                         ["image", "json", "qemu", "ubootefi"])
+        self.assertEqual(self.complete("import", "--format", "j"), ["json"])
+        self.assertEqual(self.complete("set", "X", "-a", "nv,b"), ["nv,bs"])
+        self.assertNotIn("nv,nv", self.complete("set", "X", "-a", "nv,"))
+        self.assertEqual(self.complete("set", "X", "--text", ""), [])
+
+    def test_files(self):
+        self.run_it("create")
+        self.path("a file").write_bytes(b"")
+        for words in (["--store", "v"], ["get", "X", "-o", "v"], ["set", "X", "--file", "v"],
+                      ["map", "--svg", "v"], ["import", "v"], ["--store", "=", "v"]):
+            self.assertEqual(self.complete(*words), ["vars.fd"], words)
+        self.assertEqual(self.complete("import", "a"), ["a file"])
+
+    def test_variables(self):
+        self.run_it("create")
+        self.run_it("set", "Timeout", "--data", "0500")
+        self.run_it("set", f"Two words-{OWN_GUID}", "-a", "nv,bs", "--text", "x")
+        for name in ("get", "set", "delete"):
+            self.assertEqual(self.complete("--store", "vars.fd", name, "Ti"),
+                             ["Timeout", f"Timeout-{GLOBAL_GUID}"])
+        self.assertEqual(self.complete("--store", "vars.fd", "get", "Tw"),
+                         [f"Two\\ words-{OWN_GUID}"])
+        self.assertEqual(self.complete("get", "--store", "=", "vars.fd", "Tw"),
+                         [f"Two\\ words-{OWN_GUID}"])
+        self.assertEqual(self.complete("--store", "none.fd", "get", ""), [])
+
+
+if __name__ == "__main__":
+    script_test.main()

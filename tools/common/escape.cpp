@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+#include "common/escape.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdint>
+
+namespace efistore::tools {
+
+namespace {
+
+/// A character of generalised UTF-8; size 0 if the bytes are none.
+struct Decoded {
+  std::uint32_t code_point = 0;
+  std::size_t size = 0;
+};
+
+Decoded decode(std::string_view text) {
+  const auto byte_at = [text](std::size_t i) { return static_cast<std::uint8_t>(text[i]); };
+  const std::uint8_t lead = byte_at(0);
+  if (lead < 0x80) return {lead, 1};
+  const std::size_t size = lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+  if (lead < 0xc2 || lead > 0xf4 || text.size() < size) return {};
+  std::uint32_t code_point = lead & (0x7fU >> size);
+  for (std::size_t i = 1; i < size; ++i) {
+    if ((byte_at(i) & 0xc0) != 0x80) return {};
+    code_point = code_point << 6 | (byte_at(i) & 0x3fU);
+  }
+  const bool overlong = (size == 3 && code_point < 0x800) || (size == 4 && code_point < 0x10000);
+  if (overlong || code_point > 0x10ffff) return {};
+  return {code_point, size};
+}
+
+bool is_harmless(std::uint32_t c, EscapeStyle style) {
+  if (c == '\n' || c == '\t') return style == EscapeStyle::text;
+  const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
+  const bool surrogate = c >= 0xd800 && c <= 0xdfff;
+  // Marks, embeddings, overrides and isolates of writing direction, line and paragraph separators.
+  const bool layout = c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
+                      (c >= 0x2066 && c <= 0x2069);
+  return !control && !surrogate && !layout;
+}
+
+}  // namespace
+
+std::string escape(std::string_view text, EscapeStyle style) {
+  std::string safe;
+  safe.reserve(text.size());
+  while (!text.empty()) {
+    const Decoded character = decode(text);
+    if (character.size == 0) {
+      safe += fmt::format("\\x{:02x}", static_cast<std::uint8_t>(text[0]));
+      text.remove_prefix(1);
+      continue;
+    }
+    if (is_harmless(character.code_point, style)) {
+      safe += text.substr(0, character.size);
+    } else {
+      safe += fmt::format("\\u{{{:x}}}", character.code_point);
+    }
+    text.remove_prefix(character.size);
+  }
+  return safe;
+}
+
+bool needs_escape(std::string_view text, EscapeStyle style) {
+  while (!text.empty()) {
+    const Decoded character = decode(text);
+    if (character.size == 0 || !is_harmless(character.code_point, style)) return true;
+    text.remove_prefix(character.size);
+  }
+  return false;
+}
+
+}  // namespace efistore::tools

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+//
+// Which store a command works on, and opening it.
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "efistore/flash/device.hpp"
+#include "efistore/flash/image_file.hpp"
+#include "efistore/store/variable_store.hpp"
+#include "efistore/variable/services.hpp"
+
+#include "common/outcome.hpp"
+
+namespace efistore::tools {
+
+inline constexpr std::string_view kernel_module_node = "/dev/efistore";
+inline constexpr std::string_view daemon_socket = "/run/efistore/efistored.sock";
+
+/// What the choice of a store depends on.
+struct LocatorSources {
+  std::optional<std::string> option;                         ///< --store, where it is given
+  std::optional<std::string> environment;                    ///< $EFISTORE, where it is set
+  std::function<bool(const std::filesystem::path&)> exists;  ///< for the default
+};
+
+/// The sources of this process.
+LocatorSources process_sources(std::optional<std::string> option);
+
+/// The store's locator: the option, else the environment's unless it is empty, else the kernel
+/// module's node or the daemon's socket, whichever exists first.
+/// Fails, naming all of these, if there is none; an empty option is wrong usage.
+Outcome<std::string> choose_locator(const LocatorSources& sources);
+
+/// Fails if the file at `path`, which is to be written, is the store itself: it would be replaced
+/// by what was read from it.
+Outcome<void> check_output(const std::string& locator, const std::string& path);
+
+/// Opens the flash that `locator` names.
+/// Fails for locators of other transports, which this build does not speak.
+Outcome<std::unique_ptr<flash::Device>> open_flash(const std::string& locator,
+                                                   flash::OpenMode mode);
+
+/// Opens the store on the flash that `locator` names. Damage is no failure here: see report().
+Outcome<store::VariableStore> open_store(const std::string& locator, flash::OpenMode mode);
+
+/// Opens the variable services over the store, in the boot phase.
+Outcome<variable::Services> open_services(const std::string& locator, flash::OpenMode mode);
+
+/// The same on a device that is open already; `locator` is for messages.
+Outcome<store::VariableStore> open_store_on(const std::string& locator,
+                                            std::unique_ptr<flash::Device> device,
+                                            flash::OpenMode mode);
+Outcome<variable::Services> open_services_on(const std::string& locator,
+                                             std::unique_ptr<flash::Device> device,
+                                             flash::OpenMode mode);
+
+}  // namespace efistore::tools

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+//
+// The commands, and what they share.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "efistore/store/variable_store.hpp"
+#include "efistore/variable/variable_id.hpp"
+
+#include "common/locator.hpp"
+#include "common/outcome.hpp"
+
+namespace CLI {
+class App;
+}
+
+namespace efistore::tools {
+
+inline constexpr std::string_view program_name = "efistore";
+
+/// The options that every command takes.
+struct GlobalOptions {
+  std::optional<std::string> store;
+  bool json = false;
+
+  Outcome<std::string> locator() const { return choose_locator(process_sources(store)); }
+};
+
+/// What the command line asks for, once it is understood.
+using Action = std::function<Outcome<ExitCode>(const GlobalOptions&)>;
+
+/// Each adds its subcommand to `app`, which sets `action` when it is the one that is called.
+void add_check(CLI::App& app, Action& action);
+void add_create(CLI::App& app, Action& action);
+void add_delete(CLI::App& app, Action& action);
+void add_export(CLI::App& app, Action& action);
+void add_get(CLI::App& app, Action& action);
+void add_import(CLI::App& app, Action& action);
+void add_info(CLI::App& app, Action& action);
+void add_list(CLI::App& app, Action& action);
+void add_map(CLI::App& app, Action& action);
+void add_reclaim(CLI::App& app, Action& action);
+void add_set(CLI::App& app, Action& action);
+
+/// NAME-GUID, or NAME of the global namespace; anything else is wrong usage.
+Outcome<variable::VariableId> variable_from_argument(const std::string& argument);
+
+/// Says on standard error that the store is damaged, if it is.
+void warn_of_damage(const std::string& locator, const store::VariableStore& store);
+
+}  // namespace efistore::tools

@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+//
+// The efistore command: reads the command line and runs the command that it names.
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <exception>
+#include <string>
+#include <vector>
+
+#include "command.hpp"
+#include "common/file_io.hpp"
+
+namespace efistore::tools {
+namespace {
+
+constexpr const char* description =
+    "UEFI variables in the flash of boards that have no UEFI: EDK2's variable store, from Linux.";
+
+constexpr const char* footer =
+    R"(A store S is an image file, /dev/mtdN, or mtd:NAME (the MTD device or partition of
+that name). Without --store it is $EFISTORE, else /dev/efistore or
+unix:/run/efistore/efistored.sock, whichever exists.
+
+Examples:
+  efistore --store vars.fd create
+  efistore --store vars.fd list -l
+  efistore --store vars.fd set Timeout --data 0500
+  EFISTORE=mtd:uefi-vars efistore info
+`efistore COMMAND --help` has the options and examples of a command.)";
+
+/// Turns what the command line parser threw into an exit code. Help and version go to standard
+/// output, wrong usage to standard error as one line.
+ExitCode report_parse(CLI::App& app, const CLI::ParseError& error) {
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+    app.exit(error);
+    return ExitCode::success;
+  }
+  std::string message = error.what();
+  if (app.get_subcommands().empty()) {
+    // The parser finds fault with the missing command before it looks at what stands in its place.
+    const std::vector<std::string> unknown = app.remaining();
+    if (!unknown.empty()) {
+      message = fmt::format("\"{}\" is neither a command nor an option; `efistore --help` has them",
+                            unknown.front());
+    } else if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+      message = "a command is required; `efistore --help` lists them";
+    }
+  }
+  print_message(program_name, message);
+  return ExitCode::usage;
+}
+
+ExitCode run(int argc, char** argv) {
+  CLI::App app(description, std::string(program_name));
+  GlobalOptions global;
+  Action action;
+  app.add_option("--store", global.store, "The store to work on")->type_name("S");
+  app.add_flag("--json", global.json, "Print results as JSON");
+  app.set_version_flag("--version", fmt::format("{} {}", program_name, EFISTORE_VERSION));
+  app.footer(footer);
+  app.get_formatter()->label("SUBCOMMAND", "COMMAND");
+  app.group("Commands");  // the heading of those that inherit it
+  app.require_subcommand(1);
+  // Global options are taken behind the command, too.
+  app.fallthrough();
+  for (const auto add : {add_create, add_info, add_list, add_get, add_set, add_delete, add_check,
+                         add_map, add_reclaim, add_export, add_import}) {
+    add(app, action);
+  }
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return report_parse(app, error);
+  }
+
+  auto outcome = action(global);
+  if (auto flushed = flush_output(); !flushed && outcome) {
+    outcome = tl::unexpected(flushed.error());
+  }
+  if (outcome) return *outcome;
+  print_message(program_name, outcome.error().message);
+  return outcome.error().code;
+}
+
+}  // namespace
+}  // namespace efistore::tools
+
+int main(int argc, char** argv) {
+  using efistore::tools::ExitCode;
+  try {
+    return static_cast<int>(efistore::tools::run(argc, argv));
+  } catch (const std::exception& error) {
+    efistore::tools::print_message(efistore::tools::program_name, error.what());
+    return static_cast<int>(ExitCode::failure);
+  }
+}

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+
+#include "command.hpp"
+#include "common/escape.hpp"
+#include "common/file_io.hpp"
+#include "json.hpp"
+
+namespace efistore::tools {
+
+namespace {
+
+constexpr const char* footer = R"(Examples:
+  efistore --store vars.fd reclaim)";
+
+Outcome<ExitCode> run_reclaim(const GlobalOptions& global) {
+  const auto locator = global.locator();
+  if (!locator) return tl::unexpected(locator.error());
+  auto services = open_services(*locator, flash::OpenMode::read_write);
+  if (!services) return tl::unexpected(services.error());
+  const std::uint32_t free_before = services->store().usage().free();
+  if (const auto done = services->reclaim(); !done) return fail_with(*locator, done.error());
+  const std::uint32_t free_now = services->store().usage().free();
+  const std::uint32_t reclaimed = free_now > free_before ? free_now - free_before : 0;
+  if (global.json) {
+    print_json(Json{{"store", *locator}, {"reclaimed", reclaimed}, {"free", free_now}});
+  } else {
+    print(fmt::format("{}: {} bytes reclaimed, {} are free\n", escape(*locator, EscapeStyle::line),
+                      reclaimed, free_now));
+  }
+  return ExitCode::success;
+}
+
+}  // namespace
+
+void add_reclaim(CLI::App& app, Action& action) {
+  auto* const command =
+      app.add_subcommand("reclaim", "Compact the store: make the space of dead records free");
+  command->footer(footer);
+  command->callback([&action] { action = run_reclaim; });
+}
+
+}  // namespace efistore::tools
