@@ -150,8 +150,8 @@ void examine_records(std::span<const std::byte> area, std::uint32_t begin, Recor
   if (lost != 0) {
     out.finding(
         Severity::damage, {scan.chain_end, residue_end - scan.chain_end},
-        fmt::format("the chain of records is broken, and EDK2 would lose {} live records behind "
-                    "the break: {}",
+        fmt::format("the chain of records is broken, and EDK2 would lose {} live records from "
+                    "it on: {}",
                     lost, scan.break_reason));
   } else if (scan.tail_used) {
     out.finding(Severity::note, {scan.chain_end, residue_end - scan.chain_end},

@@ -82,20 +82,25 @@ bool ends_in_torn_record(std::span<const std::byte> area, const RecordScan& scan
   return (start_id & record_start_id) == record_start_id && reader.u8() == erased_state;
 }
 
-/// Looks behind a break of the chain for records that EDK2 would lose.
+/// Looks from a break of the chain on for records that EDK2 would lose. Where one is due, at the
+/// break itself and right behind a record, all but its StartId is enough to believe it: its data is
+/// then not searched for others, and it is not taken for residue.
 void salvage(std::span<const std::byte> area, std::uint32_t from, RecordFormat format,
              std::vector<ScannedRecord>& records) {
   std::uint64_t at = align_record(from);
+  bool due = true;
   while (at + record_header_size(format) <= area.size()) {
     RawHeader raw = parse_header(area, static_cast<std::uint32_t>(at), format);
-    if (raw.start_id_valid && measure(area, format, raw.record) &&
-        plausible(area, raw.record, format)) {
+    const bool believed = (raw.start_id_valid || due) && measure(area, format, raw.record) &&
+                          plausible(area, raw.record, format);
+    if (believed) {
       raw.record.salvaged = true;
       records.push_back(raw.record);
       at = align_record(at + raw.record.size);
     } else {
       at += 4;
     }
+    due = believed;
   }
 }
 

@@ -117,7 +117,7 @@ TEST(Scan, SizesThatReachBeyondTheAreaBreakTheChain) {
   }
 }
 
-TEST(Scan, LiveRecordsBehindABreakAreFound) {
+TEST(Scan, LiveRecordsFromABreakOnAreFound) {
   Bytes area = area_of(4096);
   auto at = plant(area, begin, u"A", "1", 0x3f);
   const auto broken = at;
@@ -128,18 +128,35 @@ TEST(Scan, LiveRecordsBehindABreakAreFound) {
   const RecordScan scan = scan_records(area, begin, RecordFormat::authenticated);
   EXPECT_EQ(scan.chain_end, broken);
   EXPECT_TRUE(scan.has_salvaged());
-  ASSERT_EQ(scan.records.size(), 3U);
-  EXPECT_EQ(record_name(area, scan.records[1], RecordFormat::authenticated), u"C");
-  EXPECT_TRUE(scan.records[1].salvaged);
-  EXPECT_TRUE(scan.records[2].salvaged) << "the chain goes on behind it";
+  ASSERT_EQ(scan.records.size(), 4U);
+  EXPECT_FALSE(scan.records[0].salvaged);
+  EXPECT_EQ(record_name(area, scan.records[1], RecordFormat::authenticated), u"B");
+  EXPECT_TRUE(scan.records[1].salvaged) << "all but its StartId is whole";
+  EXPECT_EQ(record_name(area, scan.records[2], RecordFormat::authenticated), u"C");
+  EXPECT_TRUE(scan.records[2].salvaged);
+  EXPECT_TRUE(scan.records[3].salvaged) << "the chain goes on behind it";
 }
 
-TEST(Scan, DeadRecordsBehindABreakAreNoDamage) {
+TEST(Scan, LiveRecordsBehindAnUnreadableHeaderAreFound) {
   Bytes area = area_of(4096);
   const auto at = plant(area, begin, u"A", "1", 0x3f);
+  plant(area, at, u"B", "2", 0x3f);
+  area[begin] = std::byte{0};
+  area[begin + 2] = std::byte{0};
+  const RecordScan scan = scan_records(area, begin, RecordFormat::authenticated);
+  ASSERT_EQ(scan.records.size(), 1U);
+  EXPECT_EQ(scan.records[0].offset, at);
+  EXPECT_TRUE(scan.records[0].salvaged);
+}
+
+TEST(Scan, DeadRecordsFromABreakOnAreNoDamage) {
+  Bytes area = area_of(4096);
+  const auto at = plant(area, begin, u"A", "1", 0x3d);
   plant(area, at, u"B", "2", 0x3c);
   area[begin] = std::byte{0};
-  EXPECT_FALSE(scan_records(area, begin, RecordFormat::authenticated).has_salvaged());
+  const RecordScan scan = scan_records(area, begin, RecordFormat::authenticated);
+  EXPECT_FALSE(scan.break_reason.empty());
+  EXPECT_FALSE(scan.has_salvaged());
 }
 
 TEST(Scan, ARecordThatEndsWithTheAreaIsWhole) {

@@ -255,19 +255,33 @@ TEST(Open, ReadOnlyLeavesResidueAlone) {
   EXPECT_THAT(log->take(), IsEmpty());
 }
 
-TEST(Open, LiveRecordsBehindABreakAreShownAndNothingIsWritten) {
+TEST(Open, LiveRecordsFromABreakOnAreShownAndNothingIsWritten) {
   Bytes image = blank_image(small_layout());
   const auto at = plant(image, first_record, u"A", "1", 0x3f);
   plant(image, at, u"B", "2", 0x3f);
   image[first_record] = std::byte{0};
   auto [log, store] = open_recorded(image);
   EXPECT_TRUE(store.report().damaged);
-  EXPECT_EQ(contents(store), "B=2");
+  EXPECT_EQ(contents(store), "A=1 B=2");
   EXPECT_EQ(store.put(content(u"C", "3")).error().code, Errc::damaged);
   EXPECT_EQ(store.remove(*store.find(u"B", vendor)).error().code, Errc::damaged);
   EXPECT_EQ(store.reclaim().error().code, Errc::damaged);
   EXPECT_EQ(store.replace_all({}).error().code, Errc::damaged);
   EXPECT_THAT(log->take(), IsEmpty());
+}
+
+TEST(Open, TheLastRecordWithABrokenStartIdIsNoResidue) {
+  const std::string data = record_as_data();
+  for (const auto broken : {std::byte{0xab}, std::byte{0xaa ^ 0x80}, std::byte{0}}) {
+    Bytes image = blank_image(small_layout());
+    const auto at = plant(image, first_record, u"A", "1", 0x3f);
+    plant(image, at, u"B", data, 0x3f);
+    image[at] = broken;
+    auto [log, store] = open_recorded(image);
+    EXPECT_TRUE(store.report().damaged);
+    EXPECT_EQ(contents(store), "A=1 B=" + data) << "and nothing from B's data";
+    EXPECT_THAT(log->take(), IsEmpty());
+  }
 }
 
 TEST(Open, WhatAnExaminationCallsDamagedIsNotWritten) {

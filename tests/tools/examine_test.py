@@ -29,7 +29,7 @@ class ExamineTest(command.CommandTest):
         self.run_it("delete", own("D"))
 
     def damage(self):
-        """Breaks the chain at the second record, with live ones behind."""
+        """Breaks the chain at the second record, a live one, with live ones behind."""
         self.fill()
         image = bytearray(self.path("vars.fd").read_bytes())
         # Headers are 60 bytes; the first record has a name of 4 bytes and 500 of data.
@@ -105,7 +105,7 @@ class ExamineTest(command.CommandTest):
     def test_check_reports_damage(self):
         self.damage()
         with self.keeps("vars.fd"):
-            done = self.fails("check", message=r"vars\.fd is damaged \(.*lose 2 live.*\)",
+            done = self.fails("check", message=r"vars\.fd is damaged \(.*lose 3 live.*\)",
                               stdout=None)
             self.assertRegex(done.stdout, rb"(?m)^damage   0x\d+\+0x[0-9a-f]+  .*chain.*broken")
             done = self.fails("check", "--json", message=r"vars\.fd is damaged .*", stdout=None)

@@ -14,7 +14,7 @@
 #include "common/locator.hpp"
 #include "common/outcome.hpp"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): the name is CLI11's
 class App;
 }
 

@@ -26,7 +26,7 @@ struct ScannedRecord {
   EfiTime time;
   std::uint64_t monotonic_count = 0;
   std::uint32_t public_key_index = 0;
-  bool salvaged = false;  ///< found behind a break of the chain, where EDK2 does not look
+  bool salvaged = false;  ///< found from a break of the chain on, where EDK2 does not look
 
   bool live() const noexcept { return state == 0x3f || state == 0x3e; }
 };
