@@ -11,8 +11,8 @@
 #include "efistore/base/ucs2.hpp"
 #include "efistore/store/scan.hpp"
 
+#include "fault_tolerant_write.hpp"
 #include "firmware_volume.hpp"
-#include "ftw.hpp"
 
 namespace efistore::store {
 
@@ -28,11 +28,16 @@ class Examiner {
  public:
   explicit Examiner(const Layout& layout) { result_.layout = layout; }
 
+  /// Offsets count from `base` from now on.
+  void set_base(std::uint64_t base) noexcept { base_ = base; }
+
   void region(RegionKind kind, std::uint64_t begin, std::uint64_t end, std::string label = {}) {
-    if (begin < end) result_.regions.push_back({kind, {begin, end - begin}, std::move(label)});
+    if (begin >= end) return;
+    result_.regions.push_back({kind, {base_ + begin, end - begin}, std::move(label)});
   }
 
   void finding(Severity severity, flash::Range where, std::string what) {
+    where.offset += base_;
     if (result_.findings.size() < max_findings) {
       result_.findings.push_back({severity, where, std::move(what)});
     } else if (severity == Severity::damage) {
@@ -46,6 +51,7 @@ class Examiner {
 
  private:
   Examination result_;
+  std::uint64_t base_ = 0;
 };
 
 void examine_volume_header(const VolumeHeader& header, Examiner& out) {
@@ -160,20 +166,20 @@ void examine_records(std::span<const std::byte> area, std::uint32_t begin, Recor
   }
 }
 
-void examine_ftw(std::span<const std::byte> working, const Layout& layout, Examiner& out) {
+void examine_ftw(const FtwInspection& ftw, const Layout& layout, Examiner& out) {
   const flash::Range where = layout.ftw_working;
-  if (where.size == 0) {
-    out.finding(Severity::warning, {layout.variables.end(), 0},
-                "no working area for fault-tolerant writes was found");
-    return;
-  }
-  out.region(RegionKind::ftw_header, where.offset, where.offset + ftw_header_size);
-  out.region(RegionKind::ftw_queue, where.offset + ftw_header_size, where.end());
-  const FtwInspection ftw = inspect_ftw(working);
   out.set_ftw(ftw.state);
   switch (ftw.state) {
     case FtwState::absent:
+      out.finding(Severity::warning, {layout.variables.end(), 0},
+                  "no working area for fault-tolerant writes was found: the store cannot be "
+                  "compacted");
+      break;
     case FtwState::idle:
+      if (ftw.tail_used) {
+        out.finding(Severity::note, where,
+                    "bytes of an interrupted write stand behind the fault-tolerant queue");
+      }
       break;
     case FtwState::invalid:
       out.finding(Severity::warning, where,
@@ -181,19 +187,43 @@ void examine_ftw(std::span<const std::byte> working, const Layout& layout, Exami
       break;
     case FtwState::staged:
       out.finding(Severity::note, where,
-                  "a fault-tolerant write was begun and not staged; the firmware drops it");
+                  "a fault-tolerant write was begun and not staged; it will be dropped");
       break;
     case FtwState::copying:
-      out.finding(
-          Severity::damage, layout.variables,
-          "a fault-tolerant write was interrupted: the valid variables are in the spare area");
+      out.finding(Severity::note, layout.variables,
+                  "a fault-tolerant write was interrupted while the variables were copied from the "
+                  "spare area; it will be finished");
+      break;
+    case FtwState::copied:
+      out.finding(Severity::note, where,
+                  "a fault-tolerant write is done and not marked complete; it will be");
+      break;
+    case FtwState::foreign:
+      out.finding(Severity::warning, where,
+                  "the firmware was interrupted in a write that only it can finish: " + ftw.detail);
       break;
     case FtwState::broken:
       out.finding(
           Severity::damage, where,
-          "the fault-tolerant queue leads out of its area, on which EDK2 crashes: " + ftw.detail);
+          "the fault-tolerant queue cannot be followed, and EDK2 can crash on it: " + ftw.detail);
       break;
   }
+}
+
+/// Headers and records of the variables area, wherever it is valid.
+Status examine_variables(flash::Device& device, flash::Range where, RecordFormat format,
+                         Examiner& out) {
+  std::vector<std::byte> area(where.size);
+  if (auto done = device.read(where.offset, area); !done) return done;
+  const auto header = parse_volume_header(area);
+  if (!header) return forward(Result<VolumeHeader>(header));
+  out.set_base(where.offset);
+  examine_volume_header(*header, out);
+  const std::uint32_t first = first_record_offset(header->header_size_bytes);
+  out.region(RegionKind::store_header, header->header_size_bytes, first);
+  examine_records(area, first, format, out);
+  out.set_base(0);
+  return {};
 }
 
 }  // namespace
@@ -224,6 +254,8 @@ std::string_view to_string(RegionKind kind) noexcept {
       return "uncommitted-record";
     case RegionKind::salvaged_record:
       return "salvaged-record";
+    case RegionKind::superseded:
+      return "superseded";
     case RegionKind::residue:
       return "residue";
     case RegionKind::free_space:
@@ -254,6 +286,10 @@ std::string_view to_string(FtwState state) noexcept {
       return "staged";
     case FtwState::copying:
       return "copying";
+    case FtwState::copied:
+      return "copied";
+    case FtwState::foreign:
+      return "foreign";
     case FtwState::broken:
       return "broken";
   }
@@ -268,26 +304,31 @@ bool Examination::damaged() const noexcept {
 Result<Examination> examine(flash::Device& device) {
   const auto layout = detect_layout(device);
   if (!layout) return forward(Result<Layout>(layout));
-  std::vector<std::byte> volume(layout->volume_size_bytes);
-  if (auto done = device.read(0, volume); !done) return forward(std::move(done), device.name());
-  const std::span<const std::byte> bytes = volume;
-  const auto header = parse_volume_header(bytes);
-  if (!header) return forward(Result<VolumeHeader>(header), device.name());
+  const auto ftw = read_ftw(device, *layout);
+  if (!ftw) return forward(Result<FtwInspection>(ftw), device.name());
+  const flash::Range valid = valid_variables(*ftw, *layout);
+  const bool in_place = valid == layout->variables;
 
   Examiner out(*layout);
-  examine_volume_header(*header, out);
-  const std::uint32_t first = first_record_offset(header->header_size_bytes);
-  out.region(RegionKind::store_header, header->header_size_bytes, first);
-  examine_records(bytes.first(layout->variables.size), first, layout->format, out);
-  std::uint64_t at = layout->variables.end();
-  if (layout->event_log.size != 0) {
-    out.region(RegionKind::event_log, at, layout->event_log.end());
-    at = layout->event_log.end();
+  if (!in_place) {
+    out.region(RegionKind::superseded, layout->variables.offset, layout->variables.end());
+  } else if (auto done = examine_variables(device, valid, layout->format, out); !done) {
+    return forward(std::move(done), device.name());
   }
-  examine_ftw(bytes.subspan(layout->ftw_working.offset, layout->ftw_working.size), *layout, out);
-  if (layout->ftw_working.size != 0) {
-    out.region(RegionKind::unknown, layout->ftw_working.end(), layout->ftw_spare.offset);
-    out.region(RegionKind::ftw_spare, layout->ftw_spare.offset, layout->ftw_spare.end());
+  out.region(RegionKind::event_log, layout->event_log.offset, layout->event_log.end());
+  std::uint64_t at = std::max(layout->variables.end(), layout->event_log.end());
+  examine_ftw(*ftw, *layout, out);
+  if (const flash::Range working = layout->ftw_working; working.size != 0) {
+    out.region(RegionKind::ftw_header, working.offset, working.offset + ftw_header_size);
+    out.region(RegionKind::ftw_queue, working.offset + ftw_header_size, working.end());
+    out.region(RegionKind::unknown, working.end(), layout->ftw_spare.offset);
+    at = layout->ftw_spare.offset;
+    if (!in_place) {
+      if (auto done = examine_variables(device, valid, layout->format, out); !done)
+        return forward(std::move(done), device.name());
+      at = valid.end();
+    }
+    out.region(RegionKind::ftw_spare, at, layout->ftw_spare.end());
     at = layout->ftw_spare.end();
   }
   out.region(RegionKind::unknown, at, layout->volume_size_bytes);

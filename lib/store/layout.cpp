@@ -10,8 +10,9 @@
 
 #include "efistore/base/bytes.hpp"
 
+#include "fault_tolerant_write.hpp"
 #include "firmware_volume.hpp"
-#include "ftw.hpp"
+#include "ftw_queue.hpp"
 
 namespace efistore::store {
 
@@ -19,6 +20,8 @@ namespace {
 
 constexpr std::byte erased{0xff};
 constexpr std::byte zero{0x00};
+/// The smallest erase block of a volume: headers of a working area are looked for at its multiples.
+constexpr std::uint64_t ftw_search_step = 512;
 
 using Factory = Layout (*)() noexcept;
 constexpr std::array<std::pair<std::string_view, Factory>, 3> builtin{
@@ -40,28 +43,162 @@ void divide(Layout& layout) noexcept {
   layout.ftw_spare = {layout.ftw_working.end(), half};
 }
 
+/// The working area with its header at `at`, and the spare behind it, if they fit the volume.
+bool take_ftw_at(std::uint64_t at, std::uint64_t working_size, Layout& layout) noexcept {
+  if (working_size == 0 || at > layout.volume_size_bytes ||
+      working_size > layout.volume_size_bytes - at) {
+    return false;
+  }
+  const std::uint64_t block = layout.block_size_bytes;
+  const std::uint64_t spare = (at + working_size + block - 1) / block * block;
+  if (at < layout.variables.end() || spare > layout.volume_size_bytes ||
+      layout.volume_size_bytes - spare < layout.variables.size) {
+    return false;
+  }
+  layout.event_log = {layout.variables.end(), at - layout.variables.end()};
+  layout.ftw_working = {at, working_size};
+  layout.ftw_spare = {spare, layout.volume_size_bytes - spare};
+  return true;
+}
+
 /// Finds the working area behind the variables by its header, which is the only thing on flash that
-/// tells; firmware knows it from its build.
-Status locate_ftw(flash::Device& device, Layout& layout) {
-  constexpr std::uint64_t step = 512;
+/// tells; firmware knows it from its build. A header that is `intact` has the state and CRC of its
+/// size; one that is not may be what a cut left.
+Status locate_ftw(flash::Device& device, bool intact, Layout& layout) {
   std::array<std::byte, ftw_header_size> header{};
   for (std::uint64_t at = layout.variables.end(); at + header.size() <= layout.volume_size_bytes;
-       at += step) {
+       at += ftw_search_step) {
     if (auto done = device.read(at, header); !done) return done;
     const std::uint64_t size = ftw_working_size(header);
-    if (size == 0 || size > layout.volume_size_bytes - at) continue;
-    const std::uint64_t block = layout.block_size_bytes;
-    const std::uint64_t spare = (at + size + block - 1) / block * block;
-    if (spare > layout.volume_size_bytes ||
-        layout.volume_size_bytes - spare < layout.variables.size) {
+    if (size == 0 ||
+        (intact && !std::ranges::equal(build_ftw_header(static_cast<std::uint32_t>(size)), header)))
       continue;
-    }
-    layout.event_log = {layout.variables.end(), at - layout.variables.end()};
-    layout.ftw_working = {at, size};
-    layout.ftw_spare = {spare, layout.volume_size_bytes - spare};
-    return {};
+    if (take_ftw_at(at, size, layout)) break;
   }
   return {};
+}
+
+/// The headers of a volume and of its variables.
+struct Headers {
+  VolumeHeader volume;
+  StoreHeader store;
+};
+
+/// Reads the headers that stand at `offset`: in their place, or in the spare area.
+/// Errors: damaged, io.
+Result<Headers> read_headers(flash::Device& device, std::uint64_t offset) {
+  const std::uint64_t device_size = device.geometry().size_bytes;
+  std::vector<std::byte> bytes(std::min<std::uint64_t>(headers_read_size, device_size - offset));
+  if (auto done = device.read(offset, bytes); !done) return forward(std::move(done));
+  auto volume = parse_volume_header(bytes);
+  if (!volume) return forward(std::move(volume));
+  const std::uint64_t block = volume->block_size_bytes;
+  if (volume->volume_size_bytes > std::min(device_size, max_volume_size_bytes) ||
+      volume->volume_size_bytes % block != 0 || volume->volume_size_bytes < block) {
+    return fail(
+        Errc::damaged,
+        fmt::format("the firmware volume's FvLength at {:#x} should be a multiple of the "
+                    "block size {:#x} within the device's {:#x} bytes (and {:#x}), is {:#x}",
+                    offset + 0x20, block, device_size, max_volume_size_bytes,
+                    volume->volume_size_bytes));
+  }
+  const std::uint16_t header_size = volume->header_size_bytes;
+  auto store = parse_store_header(std::span(bytes).subspan(header_size), offset + header_size);
+  if (!store) return forward(std::move(store));
+  const std::uint64_t variables_size = std::uint64_t{header_size} + store->size_bytes;
+  if (store->size_bytes <= store_header_size || variables_size > volume->volume_size_bytes ||
+      variables_size % block != 0) {
+    return fail(Errc::damaged,
+                fmt::format("the variable store's Size at {:#x} should end on a block of {:#x} "
+                            "bytes within the volume of {:#x}, is {:#x}",
+                            offset + header_size + 16, block, volume->volume_size_bytes,
+                            store->size_bytes));
+  }
+  return Headers{*volume, *store};
+}
+
+/// All of the layout that the headers tell.
+Layout layout_from(const Headers& headers) noexcept {
+  return {
+      .volume_size_bytes = headers.volume.volume_size_bytes,
+      .block_size_bytes = headers.volume.block_size_bytes,
+      .block_map_count = headers.volume.block_count,
+      .volume_attributes = headers.volume.attributes,
+      .format = headers.store.format,
+      .variables = {0, std::uint64_t{headers.volume.header_size_bytes} + headers.store.size_bytes}};
+}
+
+/// Whether a range can be a spare area: it is erased, or holds a copy of a volume. Anything else
+/// is somebody's, and not to be erased on the guess that the volume is divided as custom() does it.
+Result<bool> is_spare(flash::Device& device, flash::Range range) {
+  std::vector<std::byte> bytes(range.size);
+  if (auto done = device.read(range.offset, bytes); !done) return forward(std::move(done));
+  return is_filled(bytes, erased) || parse_volume_header(bytes).has_value();
+}
+
+Result<Layout> layout_of(flash::Device& device, const Headers& headers) {
+  Layout layout = layout_from(headers);
+  for (const auto& [name, make] : builtin) {
+    if (const Layout known = make(); same_geometry(layout, known)) {
+      layout.event_log = known.event_log;
+      layout.ftw_working = known.ftw_working;
+      layout.ftw_spare = known.ftw_spare;
+      return layout;
+    }
+  }
+  if (auto done = locate_ftw(device, true, layout); !done)
+    return forward(std::move(done), device.name());
+  if (layout.ftw_working.size != 0) return layout;
+  Layout divided = layout;
+  divide(divided);
+  if (divided.variables == layout.variables) {
+    const auto spare = is_spare(device, divided.ftw_spare);
+    if (!spare) return forward(Result<bool>(spare), device.name());
+    if (*spare) return divided;
+  }
+  if (auto done = locate_ftw(device, false, layout); !done)
+    return forward(std::move(done), device.name());
+  return layout;
+}
+
+/// The layout that the headers' copy at `spare` gives, if the working area at `at` fits to it.
+Result<std::optional<Layout>> layout_from_copy(flash::Device& device, std::uint64_t at,
+                                               std::uint64_t working_size, std::uint64_t spare) {
+  const auto headers = read_headers(device, spare);
+  if (!headers) {
+    if (headers.error().code == Errc::io) return forward(Result<Headers>(headers));
+    return std::nullopt;
+  }
+  Layout layout = layout_from(*headers);
+  if (!take_ftw_at(at, working_size, layout) || layout.ftw_spare.offset != spare)
+    return std::nullopt;
+  return layout;
+}
+
+/// The layout of a volume whose variables are being copied back from the spare area, found without
+/// its own headers: by a working header with the headers' copy behind it and a queue that says so.
+/// Only the first that has such a copy is looked at, which keeps the search linear.
+Result<std::optional<Layout>> find_pending_copy(flash::Device& device) {
+  const std::uint64_t end = std::min(device.geometry().size_bytes, max_volume_size_bytes);
+  std::array<std::byte, ftw_header_size> header{};
+  for (std::uint64_t at = 0; at + header.size() <= end; at += ftw_search_step) {
+    if (auto done = device.read(at, header); !done) return forward(std::move(done));
+    const std::uint64_t size = ftw_working_size(header);
+    if (size == 0 || size >= end - at) continue;
+    // The spare begins at the next erase block, whose size only the copy tells.
+    for (const std::uint64_t block : {ftw_search_step, std::uint64_t{0x1000}}) {
+      const std::uint64_t spare = (at + size + block - 1) / block * block;
+      if (spare >= end) continue;
+      auto layout = layout_from_copy(device, at, size, spare);
+      if (!layout) return forward(std::move(layout));
+      if (!*layout) continue;
+      auto ftw = read_ftw(device, **layout);
+      if (!ftw) return forward(std::move(ftw));
+      if (ftw->state != FtwState::copying) return std::nullopt;
+      return layout;
+    }
+  }
+  return std::nullopt;
 }
 
 /// Errors: blank if the device holds nothing but one fill byte, else none.
@@ -153,57 +290,15 @@ std::string_view Layout::name() const noexcept {
 }
 
 Result<Layout> detect_layout(flash::Device& device) {
-  const std::uint64_t device_size = device.geometry().size_bytes;
-  std::vector<std::byte> bytes(std::min<std::uint64_t>(headers_read_size, device_size));
-  if (auto done = device.read(0, bytes); !done) return forward(std::move(done), device.name());
-  const auto volume = parse_volume_header(bytes);
-  if (!volume) {
-    if (auto blank = check_blank(device); !blank) return forward(std::move(blank));
-    return forward(Result<VolumeHeader>(volume), device.name());
-  }
-  const std::uint64_t block = volume->block_size_bytes;
-  if (volume->volume_size_bytes > std::min(device_size, max_volume_size_bytes) ||
-      volume->volume_size_bytes % block != 0 || volume->volume_size_bytes < block) {
-    return fail(
-        Errc::damaged,
-        fmt::format("{}: the firmware volume's FvLength at 0x20 should be a multiple of the "
-                    "block size {:#x} within the device's {:#x} bytes (and {:#x}), is {:#x}",
-                    device.name(), block, device_size, max_volume_size_bytes,
-                    volume->volume_size_bytes));
-  }
-  const std::uint16_t header_size = volume->header_size_bytes;
-  const auto store = parse_store_header(std::span(bytes).subspan(header_size), header_size);
-  if (!store) return forward(Result<StoreHeader>(store), device.name());
-  const std::uint64_t variables_size = std::uint64_t{header_size} + store->size_bytes;
-  if (store->size_bytes <= store_header_size || variables_size > volume->volume_size_bytes ||
-      variables_size % block != 0) {
-    return fail(Errc::damaged,
-                fmt::format("{}: the variable store's Size at {:#x} should end on a block of {:#x} "
-                            "bytes within the volume of {:#x}, is {:#x}",
-                            device.name(), header_size + 16, block, volume->volume_size_bytes,
-                            store->size_bytes));
-  }
-  Layout layout{.volume_size_bytes = volume->volume_size_bytes,
-                .block_size_bytes = volume->block_size_bytes,
-                .block_map_count = volume->block_count,
-                .volume_attributes = volume->attributes,
-                .format = store->format,
-                .variables = {0, variables_size}};
-  for (const auto& [name, make] : builtin) {
-    if (const Layout known = make(); same_geometry(layout, known)) {
-      layout.event_log = known.event_log;
-      layout.ftw_working = known.ftw_working;
-      layout.ftw_spare = known.ftw_spare;
-      return layout;
-    }
-  }
-  if (auto done = locate_ftw(device, layout); !done) return forward(std::move(done), device.name());
-  if (layout.ftw_working.size == 0) {
-    Layout divided = layout;
-    divide(divided);
-    if (divided.variables == layout.variables) layout = divided;
-  }
-  return layout;
+  const auto headers = read_headers(device, 0);
+  if (headers && headers->volume.checksum_valid) return layout_of(device, *headers);
+  // A cut while the variables were copied back leaves no headers, or a part of them.
+  auto pending = find_pending_copy(device);
+  if (!pending) return forward(std::move(pending), device.name());
+  if (*pending) return **pending;
+  if (headers) return layout_of(device, *headers);
+  if (auto blank = check_blank(device); !blank) return forward(std::move(blank));
+  return forward(Result<Headers>(headers), device.name());
 }
 
 }  // namespace efistore::store

@@ -8,8 +8,8 @@
 
 #include "efistore/base/bytes.hpp"
 
+#include "fault_tolerant_write.hpp"
 #include "firmware_volume.hpp"
-#include "ftw.hpp"
 
 namespace efistore::store {
 
@@ -33,32 +33,36 @@ Status check_blocks(const flash::Device& device, const Layout& layout) {
   return {};
 }
 
-/// Erases those blocks of the range that are not erased.
-Status erase_used(flash::Device& device, flash::Range range, std::uint32_t block_size_bytes) {
-  std::vector<std::byte> block(block_size_bytes);
-  for (std::uint64_t at = range.offset; at < range.end(); at += block.size()) {
-    if (auto done = device.read(at, block); !done) return done;
-    if (is_filled(block, erased)) continue;
-    if (auto done = device.erase({at, block.size()}); !done) return done;
-  }
-  return {};
+/// Reads the variables as they stand, from the spare area while they are copied from there.
+Result<std::vector<std::byte>> read_variables(flash::Device& device, const Layout& layout) {
+  const auto ftw = read_ftw(device, layout);
+  if (!ftw) return forward(Result<FtwInspection>(ftw));
+  std::vector<std::byte> variables(layout.variables.size);
+  const flash::Range valid = valid_variables(*ftw, layout);
+  if (auto done = device.read(valid.offset, variables); !done) return forward(std::move(done));
+  return variables;
 }
 
-Result<FtwInspection> read_ftw(flash::Device& device, const Layout& layout) {
-  std::vector<std::byte> working(layout.ftw_working.size);
-  if (auto done = device.read(layout.ftw_working.offset, working); !done) {
-    return forward(std::move(done));
-  }
-  return inspect_ftw(working);
+/// Clears the headers of a volume that is to be formatted over, so that no mixture of old and
+/// erased bits, in a block whose erase was cut, can pass for one.
+Status clear_headers(flash::Device& device) {
+  std::vector<std::byte> headers(
+      std::min<std::uint64_t>(volume_header_size, device.geometry().size_bytes));
+  if (auto done = device.read(0, headers); !done) return done;
+  if (is_filled(headers, erased)) return {};
+  std::ranges::fill(headers, std::byte{0});
+  if (auto done = device.program(0, headers); !done) return done;
+  return device.sync();
 }
 
 }  // namespace
 
 Status VariableStore::format(flash::Device& device, const Layout& layout) {
   if (auto fits = check_blocks(device, layout); !fits) return fits;
-  if (auto done = erase_used(device, {0, layout.volume_size_bytes}, layout.block_size_bytes);
-      !done) {
-    return done;
+  if (auto done = clear_headers(device); !done) return done;
+  // Every block, those that read as erased too: an earlier erase of theirs may have been cut.
+  for (std::uint64_t at = 0; at < layout.volume_size_bytes; at += layout.block_size_bytes) {
+    if (auto done = device.erase({at, layout.block_size_bytes}); !done) return done;
   }
   if (layout.ftw_working.size != 0) {
     const auto ftw = build_ftw_header(static_cast<std::uint32_t>(layout.ftw_working.size));
@@ -79,24 +83,26 @@ Result<VariableStore> VariableStore::open(std::unique_ptr<flash::Device> device,
   const auto layout = detect_layout(*device);
   if (!layout) return forward(Result<Layout>(layout));
   if (auto fits = check_blocks(*device, *layout); !fits) return forward(std::move(fits));
-  const auto ftw = read_ftw(*device, *layout);
-  if (!ftw) return forward(Result<FtwInspection>(ftw), device->name());
-  if (ftw->state == FtwState::copying) {
-    return fail(
-        Errc::unsupported,
-        fmt::format("{}: firmware was interrupted while it rewrote the variables, and the "
-                    "valid copy is the one in the spare area at {:#x}; let the firmware boot "
-                    "once to complete it",
-                    device->name(), layout->ftw_spare.offset));
+  OpenReport report;
+  bool read_only = options.read_only || device->read_only();
+  if (!read_only) {
+    if (auto recovered = recover_variables(*device, *layout); recovered) {
+      report.recovery = *recovered;
+    } else if (recovered.error().code == Errc::damaged) {
+      // The examination says so too.
+    } else {
+      read_only = true;
+      report.not_written_because = std::move(recovered).error().message;
+    }
   }
-  std::vector<std::byte> mirror(layout->variables.size);
-  if (auto done = device->read(0, mirror); !done) return forward(std::move(done), device->name());
-  const auto volume = parse_volume_header(mirror);
+  auto mirror = read_variables(*device, *layout);
+  if (!mirror) return forward(std::move(mirror), device->name());
+  const auto volume = parse_volume_header(*mirror);
   if (!volume) return forward(Result<VolumeHeader>(volume), device->name());
 
   flash::Device* const flash = device.get();
   VariableStore store(std::move(device), *layout,
-                      RecordArea(std::move(mirror), first_record_offset(volume->header_size_bytes),
+                      RecordArea(std::move(*mirror), first_record_offset(volume->header_size_bytes),
                                  layout->format, flash));
   if (store.area_.overfull()) {
     return fail(Errc::damaged,
@@ -104,17 +110,22 @@ Result<VariableStore> VariableStore::open(std::unique_ptr<flash::Device> device,
   }
   auto examination = examine(*flash);
   if (!examination) return forward(std::move(examination));
-  store.report_.damaged = examination->damaged();
-  store.report_.findings = std::move(examination->findings);
-  store.read_only_ = options.read_only || flash->read_only();
-  if (!store.read_only_ && !store.report_.damaged && store.area_.tail_used()) {
-    if (auto done = store.reclaim(); !done) return forward(std::move(done));
-    store.report_.reclaimed = true;
+  report.damaged = examination->damaged();
+  report.findings = std::move(examination->findings);
+  store.report_ = std::move(report);
+  store.read_only_ = read_only;
+  if (!read_only && !store.report_.damaged && store.area_.tail_used()) {
+    // A failure leaves the store readable, and says why it is no more than that.
+    store.report_.reclaimed = store.reclaim().has_value();
   }
   return store;
 }
 
 Status VariableStore::check_writable() const {
+  if (!report_.not_written_because.empty()) {
+    return fail(Errc::read_only,
+                fmt::format("{} is not written: {}", device_->name(), report_.not_written_because));
+  }
   if (read_only_)
     return fail(Errc::read_only, fmt::format("{} is open read-only", device_->name()));
   if (report_.damaged) {
@@ -126,19 +137,29 @@ Status VariableStore::check_writable() const {
   return {};
 }
 
+/// Hands a change's outcome on. After a failure of the device, or where it does not hold what it
+/// should, nothing more is written.
+Status VariableStore::changed(Status done) {
+  if (!done && (done.error().code == Errc::io || done.error().code == Errc::bit_set)) {
+    report_.not_written_because = "an earlier change failed: " + done.error().message;
+    read_only_ = true;
+  }
+  return done;
+}
+
 Status VariableStore::put(const RecordContent& content) {
   if (auto writable = check_writable(); !writable) return writable;
-  return area_.put(content);
+  return changed(area_.put(content));
 }
 
 Status VariableStore::remove(const Record& record) {
   if (auto writable = check_writable(); !writable) return writable;
-  return area_.remove(record);
+  return changed(area_.remove(record));
 }
 
 Status VariableStore::clear_data_bits(const Record& record, std::size_t index, std::byte mask) {
   if (auto writable = check_writable(); !writable) return writable;
-  return area_.clear_data_bits(record, index, mask);
+  return changed(area_.clear_data_bits(record, index, mask));
 }
 
 Status VariableStore::reclaim() {
@@ -178,10 +199,9 @@ Status VariableStore::replace_all(std::span<const Variable> variables) {
 /// Replaces the variables area, headers included, by `area`.
 Status VariableStore::rewrite(Result<std::vector<std::byte>> area) {
   if (!area) return forward(std::move(area));
-  if (auto done = replace_variables(*device_, layout_, area_.bytes(), *area); !done) {
-    std::vector<std::byte> mirror(area->size());
-    if (device_->read(0, mirror)) area_.reset(std::move(mirror));
-    return done;
+  if (auto done = write_variables(*device_, layout_, *area); !done) {
+    if (auto now = read_variables(*device_, layout_)) area_.reset(std::move(*now));
+    return changed(std::move(done));
   }
   area_.reset(std::move(*area));
   return {};

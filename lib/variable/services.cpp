@@ -316,6 +316,8 @@ EfiResult<void> Services::ready_to_boot() {
       left < std::max(limits.max_variable_size, limits.max_authenticated_size) ||
       (hardware_space != 0 && hardware_left < limits.max_hardware_error_size);
   auto done = short_of_space ? reclaim() : EfiResult<void>{};
+  // Without a spare area there is no reclaim; the boot goes on as it does in a full store.
+  if (!done && done.error().status == EfiStatus::unsupported) done = {};
   state.ready_to_boot_done = done.has_value();
   return done;
 }

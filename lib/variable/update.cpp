@@ -110,7 +110,10 @@ EfiResult<void> write_non_volatile(Services::State& state, const RecordContent& 
   if (after.broken()) return refuse_for_space(state, after, bare);
   Status done = state.nv.reclaim_with(content);
   state.recount_user();
-  if (!done && done.error().code == Errc::no_space) {
+  // A store without a spare area cannot be compacted: its dead records take their space for good.
+  const bool no_room =
+      !done && (done.error().code == Errc::no_space || done.error().code == Errc::unsupported);
+  if (no_room) {
     return refuse_for_space(state, {.common = !is_hardware_error(content.attributes)}, bare);
   }
   return to_efi(std::move(done));

@@ -133,17 +133,28 @@ TEST(Examine, TheWorkingAreasStatesAreTold) {
   };
   // The allocated write header of 40 bytes: state, caller, count, private size; then its record.
   const std::string caller(46, '0');
-  for (const Case& tested : {Case{"drops", Severity::note,
+  for (const Case& tested : {Case{"dropped", Severity::note,
                                   "fc" + caller +
                                       "0100000000000000"
                                       "0000000000000000"
                                       "ff"},
-                             Case{"leads out", Severity::damage, "fe"},
-                             Case{"leads out", Severity::damage,
+                             Case{"dropped", Severity::note, "fe"},
+                             Case{"done and not marked", Severity::note,
+                                  "fc" + caller +
+                                      "0100000000000000"
+                                      "0000000000000000"
+                                      "f9"},
+                             Case{"only it can finish", Severity::warning,
+                                  "fc" + caller +
+                                      "0100000000000000"
+                                      "0000000000000000"
+                                      "fd"},
+                             Case{"behind the fault-tolerant queue", Severity::note, "ffffff00"},
+                             Case{"cannot be followed", Severity::damage,
                                   "fc" + caller +
                                       "ffffffffffffff7f"
                                       "0000000000000000"},
-                             Case{"leads out", Severity::damage,
+                             Case{"cannot be followed", Severity::damage,
                                   "fc" + caller +
                                       "0200000000000000"
                                       "000000000000ff7f"}}) {

@@ -180,5 +180,13 @@ TEST(DetectLayout, ALongerBlockMapIsRead) {
   EXPECT_TRUE(store::VariableStore::open(std::move(device)));
 }
 
+TEST(DetectLayout, WhatIsNoSpareIsNotTakenForOne) {
+  Bytes image = blank_image(small_layout());
+  std::fill_n(image.begin() + 0x1000, 32, std::byte{0});
+  EXPECT_EQ(detect_layout(*device_of(image))->ftw_spare.offset, 0x2000U) << "a cut left this";
+  std::fill_n(image.begin() + 0x2000, 32, std::byte{0x5a});
+  EXPECT_EQ(detect_layout(*device_of(image))->ftw_spare.size, 0U);
+}
+
 }  // namespace
 }  // namespace efistore::test

@@ -39,6 +39,16 @@ inline std::unique_ptr<flash::MemoryDevice> device_of(Bytes image) {
   return std::make_unique<flash::MemoryDevice>(std::move(image), 0x1000);
 }
 
+/// What the device holds now.
+inline Bytes image_of(const flash::MemoryDevice& device) {
+  return {device.content().begin(), device.content().end()};
+}
+
+/// The variables area of an image of small_layout(), without the fault-tolerant areas behind it.
+inline Bytes variables_of(const Bytes& image) {
+  return {image.begin(), image.begin() + 0x1000};
+}
+
 /// Offset of the first record of a fresh volume.
 inline constexpr std::uint32_t first_record = 0x64;
 

@@ -20,6 +20,8 @@ RegionStyle style_of(store::RegionKind kind) noexcept {
       return {'?', "#e08e2b"};
     case RegionKind::salvaged_record:
       return {'!', "#8e44ad"};
+    case RegionKind::superseded:
+      return {'o', "#a9b7c6"};
     case RegionKind::residue:
       return {'~', "#c0392b"};
     case RegionKind::free_space:

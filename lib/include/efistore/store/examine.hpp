@@ -32,6 +32,7 @@ enum class RegionKind {
   dead_record,
   uncommitted_record,
   salvaged_record,  ///< live, but behind a break of the chain
+  superseded,       ///< variables that are being replaced; the valid ones are in the spare
   residue,          ///< bytes of no record, not erased
   free_space,
   event_log,
@@ -53,11 +54,13 @@ struct Region {
 /// Where a fault-tolerant write stands, by its queue in the working area.
 enum class FtwState {
   absent,   ///< the layout has no working area
-  invalid,  ///< the working header is not valid: firmware starts a new one, or takes the spare's
+  invalid,  ///< the working header is not valid: there is no queue
   idle,     ///< nothing under way
-  staged,   ///< a write was begun whose data is not complete: firmware drops it
-  copying,  ///< the spare is complete and the target is not: the target must be written again
-  broken,   ///< the queue's sizes lead out of the working area
+  staged,   ///< a write was begun whose data is not complete in the spare: it will be dropped
+  copying,  ///< the spare is complete and the variables are not: they will be copied again
+  copied,   ///< all is written, and the write is not marked complete yet
+  foreign,  ///< the spare holds a write of something else than the variables
+  broken,   ///< the queue leads out of the working area, or to data that is not there
 };
 
 std::string_view to_string(FtwState state) noexcept;  // the enumerator's name

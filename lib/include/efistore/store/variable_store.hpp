@@ -16,13 +16,24 @@
 
 namespace efistore::store {
 
+/// What opening did with a fault-tolerant write that was under way.
+enum class FtwRecovery {
+  none,      ///< nothing was under way
+  dropped,   ///< its data was not complete; the variables are the old ones
+  finished,  ///< its data was complete; the variables are the new ones
+  reset,     ///< the working area was not valid, and is a new one
+};
+
 /// What opening found, and did.
 struct OpenReport {
   std::vector<Finding> findings;
+  FtwRecovery recovery = FtwRecovery::none;
+  /// Why a store that was opened for writing is not written: what failed in its recovery or, later,
+  /// in a change. Empty if nothing did.
+  std::string not_written_because;
   /// Bytes of an interrupted write lay behind the records, and a reclaim removed them.
   bool reclaimed = false;
-  /// Live records lie where EDK2's walk does not reach; the store is read-only until it is
-  /// repaired.
+  /// Something is lost, or would be by a write: the store is read-only until it is repaired.
   bool damaged = false;
 };
 
@@ -34,16 +45,19 @@ struct OpenOptions {
 ///
 /// Invariants: the mirror equals the flash after every operation that succeeded; the index holds
 /// exactly the records that EDK2's FindVariable can return, in flash order. After a device error
-/// both are read again from flash; if that fails too, every further change fails.
+/// both are read again from flash, and every further change is refused as read_only.
 class VariableStore {
  public:
   /// Writes a blank store of `layout` over the start of `device`, byte for byte as OVMF's build
   /// makes it. Whatever was there is gone.
   /// Errors: invalid_argument (device too small, blocks of another size), io.
+  /// Power loss: no store, or the new one.
   static Status format(flash::Device& device, const Layout& layout);
 
-  /// Errors: blank, damaged (headers), unsupported (an interrupted fault-tolerant write is
-  /// pending), io.
+  /// Opened for writing, an interrupted fault-tolerant write is finished or dropped first, and what
+  /// an interrupted record left is reclaimed away; where that fails, the store is read-only and
+  /// report() says why.
+  /// Errors: blank, damaged (headers), io (reading).
   static Result<VariableStore> open(std::unique_ptr<flash::Device> device,
                                     const OpenOptions& options = {});
 
@@ -84,22 +98,26 @@ class VariableStore {
   Status clear_data_bits(const Record& record, std::size_t index, std::byte mask);
 
   /// Compacts: live records in flash order, all `added`; those that were in transition behind them.
-  /// Errors: read_only, damaged, io.
+  /// Errors: read_only, damaged, unsupported (the layout has no spare area), io.
+  /// Power loss: as before or compacted.
   Status reclaim();
 
   /// Compacts and puts `content` in one step.
-  /// Errors: no_space (nothing changed), read_only, damaged, io.
+  /// Errors: no_space (nothing changed), read_only, damaged, unsupported, io.
+  /// Power loss: the variable is old or new, all others are untouched.
   Status reclaim_with(const RecordContent& content);
 
   /// Replaces all variables by `variables` in one rewrite, in their order.
   /// Errors: no_space, invalid_argument (two of one name; a name that is empty or holds a NUL;
-  /// fields the format lacks), with nothing changed; read_only, io.
+  /// fields the format lacks), with nothing changed; read_only, damaged, unsupported, io.
+  /// Power loss: all old or all new.
   Status replace_all(std::span<const Variable> variables);
 
  private:
   VariableStore(std::unique_ptr<flash::Device> device, const Layout& layout, RecordArea area);
 
   Status check_writable() const;
+  Status changed(Status done);
   Status rewrite(Result<std::vector<std::byte>> area);
 
   std::unique_ptr<flash::Device> device_;
