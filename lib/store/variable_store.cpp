@@ -114,9 +114,10 @@ Result<VariableStore> VariableStore::open(std::unique_ptr<flash::Device> device,
   report.findings = std::move(examination->findings);
   store.report_ = std::move(report);
   store.read_only_ = read_only;
-  if (!read_only && !store.report_.damaged && store.area_.tail_used()) {
+  if (!read_only && !store.report_.damaged && store.area_.tail_used() && store.reclaim()) {
     // A failure leaves the store readable, and says why it is no more than that.
-    store.report_.reclaimed = store.reclaim().has_value();
+    store.report_.reclaimed = true;
+    if (auto after = examine(*flash)) store.report_.findings = std::move(after->findings);
   }
   return store;
 }

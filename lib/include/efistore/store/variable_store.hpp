@@ -26,7 +26,7 @@ enum class FtwRecovery {
 
 /// What opening found, and did.
 struct OpenReport {
-  std::vector<Finding> findings;
+  std::vector<Finding> findings;  ///< of the store as it is now open
   FtwRecovery recovery = FtwRecovery::none;
   /// Why a store that was opened for writing is not written: what failed in its recovery or, later,
   /// in a change. Empty if nothing did.
