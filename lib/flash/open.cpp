@@ -10,6 +10,7 @@
 
 #include "efistore/flash/mtd_device.hpp"
 #include "efistore/flash/mtd_lookup.hpp"
+#include "efistore/flash/wear.hpp"
 
 #include "mtd_node.hpp"
 
@@ -28,12 +29,12 @@ Result<std::unique_ptr<Device>> open_device(const std::string& locator, OpenMode
   if (is_mtd_node(node)) {
     auto device = MtdDevice::open(path, mode);
     if (!device) return forward(std::move(device));
-    return std::unique_ptr<Device>(std::move(*device));
+    return count_wear(std::move(*device), locator);
   }
   if (S_ISREG(node.st_mode)) {
     auto device = ImageFile::open(path, mode);
     if (!device) return forward(std::move(device));
-    return std::unique_ptr<Device>(std::move(*device));
+    return count_wear(std::move(*device), locator);
   }
   return fail(Errc::invalid_argument,
               path.string() + " is neither an image file nor an MTD character device (/dev/mtdN)");

@@ -70,6 +70,22 @@ class ExamineTest(command.CommandTest):
                      "ftw state +idle", "erase counts +not known.*", "health +clean .*"):
             self.assertRegex(text, rf"(?m)^{line}$")
 
+    def test_erases_are_counted_where_there_is_a_file_for_it(self):
+        self.fill()
+        self.path("vars.fd.wear").write_bytes(b"")
+        self.assertEqual(set(self.json("info")["erase_counts"]), {0})
+        self.run_it("reclaim")
+        counts = self.json("info")["erase_counts"]
+        self.assertEqual((len(counts), counts[0], counts[0x42], sum(counts)), (132, 1, 1, 2))
+        self.assertEqual(self.json("map")["erase_counts"], counts)
+        self.assertRegex(self.text("info"),
+                         r"(?m)^erase counts +2 of 132 blocks, at most 1 \(block 0\)$")
+        self.assertRegex(self.text("map"), r"(?m)^ +0    1 to 65\n +1    66\n +0    67 to 131$")
+        self.path("vars.fd.wear").write_text("no counts\n")
+        self.run_it("set", own("B"), "--text", "x")
+        self.assertRegex(self.text("info"), r"(?m)^erase counts +not known: .*line 1 should be.*$")
+        self.assertIsNone(self.json("info")["erase_counts"])
+
     def test_info_of_a_damaged_store(self):
         self.damage()
         info = self.json("info")

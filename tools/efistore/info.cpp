@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "efistore/base/attributes.hpp"
+#include "efistore/flash/wear.hpp"
 
 #include "command.hpp"
 #include "common/escape.hpp"
@@ -30,6 +31,8 @@ struct Information {
   std::optional<variable::Services> services;
   /// Why it could not.
   std::string open_error;
+  std::optional<flash::WearCounts> wear;
+  std::string wear_error;
 };
 
 Json areas_json(const store::Layout& layout) {
@@ -72,6 +75,7 @@ Outcome<void> print_as_json(const Information& information) {
              {{"note", counts.notes}, {"warning", counts.warnings}, {"damage", counts.damage}}},
             {"ftw", store::to_string(information.examination.ftw)},
             {"erase_counts", nullptr}};
+  if (information.wear) json["erase_counts"] = information.wear->erases;
   if (information.services) {
     const store::Usage& usage = information.services->store().usage();
     const auto limits = query_limits(information);
@@ -105,6 +109,14 @@ std::string share_text(std::uint64_t part, std::uint64_t whole) {
   return fmt::format("{} bytes ({:.1f} %)", part, percent);
 }
 
+std::string wear_text(const Information& information) {
+  if (!information.wear) return "not known: " + escape(information.wear_error, EscapeStyle::line);
+  const flash::WearCounts& wear = *information.wear;
+  const std::size_t worst = wear.most_worn();
+  return fmt::format("{} of {} blocks, at most {} (block {})", wear.total(), wear.erases.size(),
+                     wear.erases[worst], worst);
+}
+
 void print_usage(const store::Usage& usage) {
   print_line("variables",
              fmt::format("{} (dead records: {})", usage.live_records, usage.dead_records));
@@ -131,7 +143,7 @@ Outcome<void> print_as_text(const Information& information) {
   print_line("ftw working area", range_text(layout.ftw_working));
   print_line("ftw spare area", range_text(layout.ftw_spare));
   print_line("ftw state", store::to_string(information.examination.ftw));
-  print_line("erase counts", "not known: the format keeps none");
+  print_line("erase counts", wear_text(information));
   print_line("health", fmt::format("{} (notes {}, warnings {}, damage {})", counts.health(),
                                    counts.notes, counts.warnings, counts.damage));
   if (!information.services) {
@@ -157,7 +169,16 @@ Outcome<ExitCode> run_info(const GlobalOptions& global) {
                           .geometry = examined->device->geometry(),
                           .examination = std::move(examined->examination),
                           .services = std::nullopt,
-                          .open_error = {}};
+                          .open_error = {},
+                          .wear = std::nullopt,
+                          .wear_error = {}};
+  if (auto wear =
+          flash::load_wear(flash::wear_path(*locator, *examined->device), information.geometry)) {
+    information.wear = std::move(*wear);
+  } else {
+    information.wear_error =
+        wear.error().code == Errc::not_found ? "none are kept" : wear.error().message;
+  }
   auto services =
       open_services_on(*locator, std::move(examined->device), flash::OpenMode::read_only);
   if (services) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "efistore/base/bytes.hpp"
+#include "efistore/flash/wear.hpp"
 
 #include "command.hpp"
 #include "common/escape.hpp"
@@ -82,7 +83,21 @@ void print_as_text(const std::string& locator, const store::Examination& examina
   }
 }
 
-void print_as_json(const std::string& locator, const store::Examination& examination) {
+/// Runs of blocks that were erased equally often.
+void print_wear(const flash::WearCounts& wear) {
+  print("\nerases    blocks\n");
+  for (std::size_t first = 0; first < wear.erases.size();) {
+    std::size_t end = first + 1;
+    while (end < wear.erases.size() && wear.erases[end] == wear.erases[first]) ++end;
+    print(fmt::format(
+        "{:>6}    {}\n", wear.erases[first],
+        end - first == 1 ? fmt::format("{}", first) : fmt::format("{} to {}", first, end - 1)));
+    first = end;
+  }
+}
+
+void print_as_json(const std::string& locator, const store::Examination& examination,
+                   const std::optional<flash::WearCounts>& wear) {
   Json regions = Json::array();
   for (const store::Region& region : examination.regions) {
     Json json{{"kind", store::to_string(region.kind)},
@@ -94,6 +109,7 @@ void print_as_json(const std::string& locator, const store::Examination& examina
   print_json(Json{{"store", locator},
                   {"layout", examination.layout.name()},
                   {"volume_size", examination.layout.volume_size_bytes},
+                  {"erase_counts", wear ? Json(wear->erases) : Json(nullptr)},
                   {"regions", std::move(regions)}});
 }
 
@@ -110,10 +126,16 @@ Outcome<ExitCode> run_map(const GlobalOptions& global, const std::optional<std::
     const std::string svg = draw_map(headline(*locator, examination.layout), examination);
     if (auto done = write_file(*picture, as_bytes(svg)); !done) return tl::unexpected(done.error());
   }
+  std::optional<flash::WearCounts> wear;
+  if (auto counts = flash::load_wear(flash::wear_path(*locator, *examined->device),
+                                     examined->device->geometry())) {
+    wear = std::move(*counts);
+  }
   if (global.json) {
-    print_as_json(*locator, examination);
+    print_as_json(*locator, examination, wear);
   } else if (!picture) {
     print_as_text(*locator, examination);
+    if (wear) print_wear(*wear);
   }
   return ExitCode::success;
 }
