@@ -18,6 +18,7 @@
 #include "efistore/variable/limits.hpp"
 #include "efistore/variable/services.hpp"
 
+#include "end_signals.hpp"
 #include "file_system.hpp"
 #include "fuse_operations.hpp"
 #include "mount_point.hpp"
@@ -109,8 +110,7 @@ tl::unexpected<EarlyExit> failure(Error error) {
 
 tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
   // Before anything is mounted, so that no signal can leave a mount behind.
-  auto signals = EndSignals::block();
-  if (!signals) return failure(std::move(signals).error());
+  if (auto done = block_end_signals(); !done) return failure(std::move(done).error());
   std::signal(SIGPIPE, SIG_IGN);
 
   // The store comes first: who does not get it must not touch the mount point of who has it.
@@ -155,7 +155,7 @@ tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
   }
   log.in_background = !options.foreground;
   if (auto done = drop_privileges(); !done) return failure(std::move(done).error());
-  if (auto done = session->serve(*signals); !done) return failure(std::move(done).error());
+  if (auto done = session->serve(); !done) return failure(std::move(done).error());
   return {};
 }
 

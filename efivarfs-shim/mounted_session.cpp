@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
 #include "mounted_session.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <poll.h>
 #include <sys/mman.h>
-#include <sys/signalfd.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +12,10 @@
 #include <cstdlib>
 #include <optional>
 #include <utility>
+
+#include "efistore/base/unique_fd.hpp"
+
+#include "end_signals.hpp"
 
 namespace efistore::shim {
 
@@ -58,16 +61,6 @@ class CapturedStandardError {
 
 }  // namespace
 
-Result<EndSignals> EndSignals::block() {
-  sigset_t set;
-  sigemptyset(&set);
-  for (const int signal : {SIGTERM, SIGINT, SIGHUP}) sigaddset(&set, signal);
-  if (::sigprocmask(SIG_BLOCK, &set, nullptr) != 0) return fail_errno(errno, "block signals");
-  UniqueFd fd(::signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK));
-  if (!fd) return fail_errno(errno, "signalfd");
-  return EndSignals(std::move(fd));
-}
-
 Result<MountedSession> MountedSession::mount(FileSystem& files, const Parameters& parameters) {
   std::vector<std::string> words{"efivarfs-shim"};
   if (parameters.debug) words.emplace_back("-d");
@@ -101,19 +94,16 @@ Result<MountedSession> MountedSession::mount(FileSystem& files, const Parameters
   return mounted;
 }
 
-Status MountedSession::serve(const EndSignals& signals) {
+Status MountedSession::serve() {
   fuse_session* session = session_.get();
   struct BufferMemory {
     fuse_buf buffer{};
     ~BufferMemory() { std::free(buffer.mem); }  // libfuse allocates it with malloc
   } request;
-  std::array<pollfd, 2> ready{{{fuse_session_fd(session), POLLIN, 0}, {signals.fd(), POLLIN, 0}}};
-  while (fuse_session_exited(session) == 0) {
-    if (::poll(ready.data(), ready.size(), -1) < 0) {
-      if (errno == EINTR) continue;
-      return fail_errno(errno, "poll");
-    }
-    if (ready[1].revents != 0) return {};
+  // Not fuse_set_signal_handlers(): a signal just before the read is lost there, and one just after
+  // it drops the request that was read.
+  const EndRequest end(fuse_session_fd(session));
+  while (fuse_session_exited(session) == 0 && !end.arrived()) {
     const int received = fuse_session_receive_buf(session, &request.buffer);
     if (received == -EINTR || received == -EAGAIN) continue;
     if (received < 0) return fail_errno(-received, "read a request from the kernel");

@@ -1,30 +1,15 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
 #pragma once
 
-#include <csignal>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "efistore/base/result.hpp"
-#include "efistore/base/unique_fd.hpp"
 
 #include "fuse_operations.hpp"
 
 namespace efistore::shim {
-
-/// Signals that end the program in order, blocked in this thread while an object of this lives and
-/// read from a descriptor instead: one that arrives between two requests is not lost.
-class EndSignals {
- public:
-  /// Errors: io.
-  static Result<EndSignals> block();
-  int fd() const noexcept { return fd_.get(); }
-
- private:
-  explicit EndSignals(UniqueFd fd) : fd_(std::move(fd)) {}
-  UniqueFd fd_;
-};
 
 /// A FUSE session and its mount. Unmounts when it goes.
 class MountedSession {
@@ -39,9 +24,10 @@ class MountedSession {
   /// Errors: invalid_argument (mount options), permission (whatever mount(2) or fusermount3 say).
   static Result<MountedSession> mount(FileSystem& files, const Parameters& parameters);
 
-  /// Answers requests until the file system is unmounted or a signal asks to end.
+  /// Answers requests until the file system is unmounted or a signal, which the caller has blocked
+  /// so far, asks to end. Every request that was taken from the kernel is answered.
   /// Errors: io.
-  Status serve(const EndSignals& signals);
+  Status serve();
 
  private:
   struct Destroy {

@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+//
+// A pipe that nobody writes to stands for the kernel: a read of it that blocks would never end.
+#include "end_signals.hpp"
+
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <thread>
+
+#include "efistore/base/unique_fd.hpp"
+
+namespace efistore::shim {
+namespace {
+
+using namespace std::chrono_literals;
+
+struct Pipe {
+  Pipe() {
+    std::array<int, 2> ends{};
+    EXPECT_EQ(::pipe2(ends.data(), O_CLOEXEC), 0);
+    reading = UniqueFd(ends[0]);
+    writing = UniqueFd(ends[1]);
+  }
+  UniqueFd reading;
+  UniqueFd writing;
+};
+
+/// The errno of a read of one byte, 0 for success.
+int read_error(const Pipe& pipe) {
+  char byte = 0;
+  return ::read(pipe.reading.get(), &byte, 1) < 0 ? errno : 0;
+}
+
+/// Another process, which does `work` once this one sleeps, as it does in a read that waits.
+class OnceAsleep {
+ public:
+  template <typename Work>
+  explicit OnceAsleep(Work work) {
+    const pid_t sleeper = ::getpid();
+    child_ = ::fork();
+    if (child_ != 0) return;
+    while (::getppid() == sleeper && !sleeps(sleeper)) std::this_thread::sleep_for(1ms);
+    work(sleeper);
+    ::_exit(0);
+  }
+  ~OnceAsleep() { ::waitpid(child_, nullptr, 0); }
+  OnceAsleep(const OnceAsleep&) = delete;
+  OnceAsleep& operator=(const OnceAsleep&) = delete;
+
+ private:
+  static bool sleeps(pid_t process) {
+    std::ifstream file("/proc/" + std::to_string(process) + "/stat");
+    std::string number;
+    std::string name;
+    std::string state;
+    file >> number >> name >> state;
+    return state == "S";
+  }
+
+  pid_t child_ = 0;
+};
+
+class EndRequestTest : public ::testing::TestWithParam<int> {
+ protected:
+  EndRequestTest() {
+    EXPECT_TRUE(block_end_signals());
+    // A read that blocks after all ends the test.
+    ::alarm(20);
+  }
+  ~EndRequestTest() override { ::alarm(0); }
+};
+
+TEST_P(EndRequestTest, WithoutASignalNothingHasArrivedAndReadsBlock) {
+  const Pipe pipe;
+  const EndRequest end(pipe.reading.get());
+  EXPECT_FALSE(end.arrived());
+  EXPECT_EQ(::fcntl(pipe.reading.get(), F_GETFL) & O_NONBLOCK, 0);
+}
+
+TEST_P(EndRequestTest, OneThatWasHeldBackArrivesAtOnce) {
+  const Pipe pipe;
+  ::raise(GetParam());
+  const EndRequest end(pipe.reading.get());
+  EXPECT_TRUE(end.arrived());
+  EXPECT_EQ(read_error(pipe), EAGAIN);
+}
+
+TEST_P(EndRequestTest, OneBetweenTheQuestionAndTheReadIsNotLost) {
+  const Pipe pipe;
+  const EndRequest end(pipe.reading.get());
+  ASSERT_FALSE(end.arrived());
+  ::raise(GetParam());
+  EXPECT_EQ(read_error(pipe), EAGAIN);
+  EXPECT_TRUE(end.arrived());
+}
+
+TEST_P(EndRequestTest, OneDuringTheReadEndsIt) {
+  const Pipe pipe;
+  const EndRequest end(pipe.reading.get());
+  const OnceAsleep other([](pid_t reader) { ::kill(reader, GetParam()); });
+  EXPECT_EQ(read_error(pipe), EAGAIN);
+  EXPECT_TRUE(end.arrived());
+}
+
+TEST_P(EndRequestTest, OtherCallsThatItInterruptsGoOn) {
+  const Pipe requests;
+  const Pipe flash;
+  const EndRequest end(requests.reading.get());
+  const OnceAsleep other([&](pid_t reader) {
+    ::kill(reader, GetParam());
+    std::this_thread::sleep_for(20ms);
+    EXPECT_EQ(::write(flash.writing.get(), "x", 1), 1);
+  });
+  EXPECT_EQ(read_error(flash), 0);
+  EXPECT_TRUE(end.arrived());
+}
+
+TEST_P(EndRequestTest, AfterItSignalsAreHeldBackAgain) {
+  {
+    const Pipe pipe;
+    const EndRequest end(pipe.reading.get());
+  }
+  ::raise(GetParam());
+  sigset_t pending;
+  ASSERT_EQ(::sigpending(&pending), 0);
+  EXPECT_EQ(sigismember(&pending, GetParam()), 1);
+  const Pipe next;
+  EXPECT_TRUE(EndRequest(next.reading.get()).arrived()) << "and taken";
+}
+
+TEST_P(EndRequestTest, AnEarlierOneIsForgotten) {
+  {
+    const Pipe pipe;
+    const EndRequest end(pipe.reading.get());
+    ::raise(GetParam());
+    EXPECT_TRUE(end.arrived());
+  }
+  const Pipe pipe;
+  EXPECT_FALSE(EndRequest(pipe.reading.get()).arrived());
+}
+
+std::string name_of_signal(const ::testing::TestParamInfo<int>& tested) {
+  return ::sigabbrev_np(tested.param);
+}
+
+INSTANTIATE_TEST_SUITE_P(Each, EndRequestTest, ::testing::Values(SIGTERM, SIGINT, SIGHUP),
+                         name_of_signal);
+
+}  // namespace
+}  // namespace efistore::shim
