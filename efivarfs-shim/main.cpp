@@ -20,6 +20,7 @@
 
 #include "end_signals.hpp"
 #include "file_system.hpp"
+#include "firmware_boot.hpp"
 #include "fuse_operations.hpp"
 #include "mount_point.hpp"
 #include "mounted_session.hpp"
@@ -74,7 +75,7 @@ Result<store::VariableStore> open_store(const Options& options) {
   return opened;
 }
 
-Result<variable::Services> start_services(store::VariableStore opened, const Options& options) {
+Result<variable::Services> create_services(store::VariableStore opened, const Options& options) {
   auto limits = variable::Limits::for_layout(opened.layout());
   if (options.hardware_error_storage_bytes) {
     limits.hardware_error_storage_size = *options.hardware_error_storage_bytes;
@@ -84,7 +85,7 @@ Result<variable::Services> start_services(store::VariableStore opened, const Opt
     limits.max_authenticated_size = *options.max_variable_size_bytes;
   }
   return variable::Services::create(std::move(opened), {.limits = limits,
-                                                        .phase = variable::Phase::runtime,
+                                                        .phase = variable::Phase::boot_early,
                                                         .strict_runtime = options.strict_runtime});
 }
 
@@ -124,8 +125,16 @@ tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
                     "details",
                     options.store));
   }
-  auto services = start_services(std::move(*opened), options);
+  auto services = create_services(std::move(*opened), options);
   if (!services) return failure(store_error(options.store, std::move(services).error()).value());
+
+  // Before the store is written to: a mount that cannot be is not a boot.
+  auto mount_point = prepare_mount_point(options.mount_point, options.replace);
+  if (!mount_point) return failure(std::move(mount_point).error());
+  if (const auto booted = boot_firmware(*services); !booted) {
+    complain(fmt::format("{}: what firmware sets at boot is out of date: {}: {}", options.store,
+                         to_string(booted.status()), booted.error().reason));
+  }
 
   FileSystemOptions file_options;
   file_options.uid = options.uid.value_or(::geteuid());
@@ -139,8 +148,6 @@ tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
                          options.store, files.unlisted()));
   }
 
-  auto mount_point = prepare_mount_point(options.mount_point, options.replace);
-  if (!mount_point) return failure(std::move(mount_point).error());
   auto session = MountedSession::mount(files, {.mount_point = *mount_point,
                                                .mount_options = mount_options(options, read_only),
                                                .debug = options.debug});

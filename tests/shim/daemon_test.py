@@ -13,8 +13,8 @@ import tempfile
 import unittest
 
 from conformance.files import CRASH, Files, attempt, payload
-from shim_mount import (Mount, blank_image, mounted_type, program, require_fuse_and_root,
-                        require_program, wait_until)
+from shim_mount import (ERROR_FLAG, FIRST_RECORD, Mount, blank_image, full_image, mounted_type,
+                        program, require_fuse_and_root, require_program, wait_until)
 
 TYPE = "fuse.efivarfs-shim"
 NOBODY = 65534
@@ -68,7 +68,7 @@ class EndTest(DaemonTest):
     def test_everything_is_there_after_a_remount(self):
         mount = self.mount()
         files = Files(mount.path)
-        contents = {}
+        contents = {files.raw(ERROR_FLAG): files.content(files.raw(ERROR_FLAG))}
         for i in range(20):
             path = files.path(f"many{i}", CRASH)
             files.create(path, payload(bytes([i]) * (i + 1)))
@@ -78,6 +78,64 @@ class EndTest(DaemonTest):
         mount.remount()
         self.assertEqual({path: files.content(path) for path in contents}, contents)
         self.assertEqual(len(os.listdir(mount.path)), len(contents))
+
+
+class BootTest(DaemonTest):
+    """A mount is to the store what a boot of firmware is."""
+
+    LOCK_GUID = b"bb983ccf-151d-40e1-a07b-4a17be168292"
+    CONTROL_GUID = b"e20939be-32d4-41be-a150-897f85d49829"
+
+    @staticmethod
+    def image_of(mount):
+        with open(mount.image, "rb") as file:
+            return file.read(), os.stat(mount.image).st_mtime_ns
+
+    def test_the_error_flag_is_there(self):
+        files = Files(self.mount().path)
+        self.assertEqual(files.content(files.raw(ERROR_FLAG)), "5:07000000ff")
+
+    def test_a_lock_ends_with_the_mount(self):
+        mount = self.mount()
+        files = Files(mount.path)
+        lock = files.path("MemoryOverwriteRequestControlLock", self.LOCK_GUID)
+        control = files.path("MemoryOverwriteRequestControl", self.CONTROL_GUID)
+        files.make(lock, b"\1")
+        self.assertEqual(files.create(control, payload(b"\1")), "OK write=EINVAL")
+        mount.remount()
+        self.assertEqual(files.content(lock), "5:0700000000")
+        self.assertEqual(files.create(control, payload(b"\1")), "OK write=OK:5")
+
+    def test_a_second_one_writes_nothing(self):
+        mount = self.mount()
+        mount.unmount()
+        before = self.image_of(mount)
+        mount.start()
+        mount.unmount()
+        self.assertEqual(self.image_of(mount), before)
+
+    def test_read_only_it_writes_nothing(self):
+        mount = Mount("-o", "ro")
+        self.addCleanup(mount.close)
+        before = self.image_of(mount)
+        mount.start()
+        self.assertEqual(os.listdir(mount.path), [])
+        mount.unmount()
+        self.assertEqual(self.image_of(mount), before)
+
+    def test_one_that_cannot_be_mounted_writes_nothing(self):
+        mount = Mount()
+        self.addCleanup(mount.close)
+        before = self.image_of(mount)
+        self.assert_fails(run(mount.image, mount.path + ".no"), "No such file")
+        self.assertEqual(self.image_of(mount), before)
+
+    def test_of_a_full_store_it_says_so(self):
+        mount = self.mount(image=full_image())
+        self.assertIn("EFI_OUT_OF_RESOURCES", mount.said())
+        self.assertEqual(len(os.listdir(mount.path)), 1)
+        mount.unmount()
+        self.assertEqual(self.image_of(mount)[0], full_image())
 
 
 class StaleMountTest(DaemonTest):
@@ -92,8 +150,8 @@ class StaleMountTest(DaemonTest):
     def test_replace_unmounts_it_and_nothing_answered_is_lost(self):
         mount = self.killed()
         mount.start("--replace")
-        self.assertEqual(os.listdir(mount.path),
-                         ["answered-210be57c-9849-4fc7-a635-e6382d1aec27"])
+        self.assertEqual(set(os.listdir(mount.path)),
+                         {ERROR_FLAG, "answered-210be57c-9849-4fc7-a635-e6382d1aec27"})
         self.assertEqual(mount.unmount(), 0)
         self.assertIsNone(mounted_type(mount.path), "one mount, not two")
 
@@ -126,7 +184,7 @@ class StaleMountTest(DaemonTest):
         with open(other, "wb") as file:
             file.write(blank_image())
         self.assert_fails(run("--store", other, "--replace", mount.path), "mounted already")
-        self.assertEqual(os.listdir(mount.path), [])
+        self.assertEqual(os.listdir(mount.path), [ERROR_FLAG])
 
 
 class StartTest(DaemonTest):
@@ -138,7 +196,7 @@ class StartTest(DaemonTest):
         self.assertEqual((result.returncode, result.stdout, result.stderr), (0, "", ""))
         self.assertEqual(before, [])
         self.assertEqual(mounted_type(mount.path), TYPE)
-        self.assertEqual(os.listdir(mount.path), [])
+        self.assertEqual(os.listdir(mount.path), [ERROR_FLAG])
         (daemon,) = own_processes(mount.image)
         self.assertEqual(os.getsid(daemon), daemon)
         self.assertEqual(os.readlink(f"/proc/{daemon}/cwd"), "/")
@@ -259,11 +317,10 @@ class MountOptionsTest(DaemonTest):
         for name in ("first", "second"):
             files.create(files.path(name))
         mount.unmount()
-        first_record = 0x64
         with open(mount.image, "r+b") as file:
-            file.seek(first_record)
+            file.seek(FIRST_RECORD)
             self.assertEqual(file.read(2), b"\xaa\x55")
-            file.seek(first_record)
+            file.seek(FIRST_RECORD)
             file.write(b"\0\0")
         mount.start()
         self.assertIn("damaged", mount.said())
@@ -380,7 +437,7 @@ class SemanticsTest(DaemonTest):
             self.files.create(self.files.path(name, CRASH), payload(b"1"))
         listed = os.listdir(self.files.root)
         self.assertEqual(len(listed), len(set(listed)))
-        self.assertEqual(len(listed), len(names) + 1)
+        self.assertEqual(len(listed), len(names) + 2)
 
     def test_a_cached_size_follows_writes_through_other_files(self):
         first, second = (os.open(self.variable, os.O_RDWR) for _ in range(2))

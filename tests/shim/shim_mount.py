@@ -8,10 +8,15 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 import zlib
 
 SKIPPED = 77
 START_TIMEOUT_S = 30
+# The variable that every mount makes sure of.
+ERROR_FLAG = "VarErrorFlag-04b37fe8-f6ae-480b-bdd5-37d98c5e89aa"
+FIRST_RECORD = 0x64
+AREA_END = 0x40000
 
 
 def program():
@@ -60,6 +65,20 @@ def blank_image():
     headers = volume_header(-total & 0xFFFF) + store_header
     image[: len(headers)] = headers
     image[0x41000 : 0x41000 + len(working_header)] = working_header
+    return bytes(image)
+
+
+def full_image():
+    """A store with one variable that leaves no room for another one's record."""
+    name = "Full\0".encode("utf-16-le")
+    header_size = 60
+    guid = uuid.UUID("210be57c-9849-4fc7-a635-e6382d1aec27").bytes_le
+    data_size = AREA_END - FIRST_RECORD - header_size - len(name) - 32
+    header = struct.pack("<HBBIQ16xIII16s", 0x55AA, 0x3F, 0, 7, 0, 0, len(name), data_size, guid)
+    assert len(header) == header_size
+    record = header + name + b"f" * data_size
+    image = bytearray(blank_image())
+    image[FIRST_RECORD : FIRST_RECORD + len(record)] = record
     return bytes(image)
 
 

@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+#include "firmware_boot.hpp"
+
+namespace efistore::shim {
+
+variable::EfiResult<void> boot_firmware(variable::Services& services) {
+  variable::EfiResult<void> done;
+  if (!services.store().read_only()) {
+    done = services.end_of_dxe();
+    // Room is what a store without any needs most.
+    auto made_room = services.ready_to_boot();
+    if (done) done = std::move(made_room);
+  }
+  services.exit_boot_services();
+  return done;
+}
+
+}  // namespace efistore::shim
