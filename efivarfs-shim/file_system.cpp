@@ -2,6 +2,7 @@
 #include "file_system.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 
 #include "efistore/base/attributes.hpp"
@@ -22,6 +23,12 @@ constexpr blksize_t reported_block_size = 4096;
 
 tl::unexpected<int> failed(int error) {
   return tl::unexpected<int>(error);
+}
+
+std::span<const std::byte> part_of(std::span<const std::byte> content, std::uint64_t offset,
+                                   std::size_t size) {
+  const auto begin = static_cast<std::size_t>(std::min<std::uint64_t>(offset, content.size()));
+  return content.subspan(begin, std::min(size, content.size() - begin));
 }
 
 }  // namespace
@@ -191,24 +198,23 @@ Outcome<std::span<const std::byte>> FileSystem::read(InodeNumber number, std::ui
                                                      std::size_t size) {
   const auto inode = find_file(number);
   if (!inode) return failed(inode.error());
-  std::span<const std::byte> content = (*inode)->orphan_content;
-  if ((*inode)->linked) {
-    const auto variable = variables_.get((*inode)->id.name, (*inode)->id.guid);
-    if (!variable && variable.status() != EfiStatus::not_found) {
-      return failed(efi_errno(variable.status()));
-    }
-    read_buffer_.clear();
-    if (variable) {
-      read_buffer_.resize(attributes_size + variable->data.size());
-      ByteWriter writer(read_buffer_);
-      writer.u32(variable->attributes);
-      writer.bytes(variable->data);
-    }
-    content = read_buffer_;
+  if (!(*inode)->linked) return part_of((*inode)->orphan_content, offset, size);
+  const auto variable = variables_.get((*inode)->id.name, (*inode)->id.guid);
+  if (!variable && variable.status() != EfiStatus::not_found) {
+    return failed(efi_errno(variable.status()));
   }
-  const std::size_t begin =
-      static_cast<std::size_t>(std::min<std::uint64_t>(offset, content.size()));
-  return content.subspan(begin, std::min(size, content.size() - begin));
+  read_buffer_.clear();
+  if (!variable) return read_buffer_;
+  std::array<std::byte, attributes_size> head;
+  ByteWriter(head).u32(variable->attributes);
+  // Only the part asked for: a foreign image can hold a variable of many megabytes.
+  const auto from_head = part_of(head, offset, size);
+  const auto from_data =
+      part_of(variable->data, offset - std::min<std::uint64_t>(offset, head.size()),
+              size - from_head.size());
+  read_buffer_.insert(read_buffer_.end(), from_head.begin(), from_head.end());
+  read_buffer_.insert(read_buffer_.end(), from_data.begin(), from_data.end());
+  return read_buffer_;
 }
 
 Outcome<std::size_t> FileSystem::write(InodeNumber number, std::span<const std::byte> bytes) {
