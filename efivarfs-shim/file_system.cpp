@@ -236,6 +236,8 @@ Outcome<std::size_t> FileSystem::write(InodeNumber number, std::span<const std::
     const bool medium_failed =
         done.status() == EfiStatus::device_error || done.status() == EfiStatus::volume_corrupted;
     if (medium_failed && options_.on_device_error) options_.on_device_error(done.error().reason);
+    // Part of it may have been carried out; the author only hears of the error.
+    follow_store(nullptr);
     return failed(efi_write_errno(done.status()));
   }
   inode.modified = inode.changed = now();

@@ -173,8 +173,7 @@ void on_write(fuse_req_t request, fuse_ino_t number, const char* bytes, std::siz
               fuse_file_info*) {
   FuseContext& fuse = context(request);
   const auto written = fuse.files.write(number, std::as_bytes(std::span(bytes, size)));
-  if (reply_if_failed(request, written)) return;
-  fuse_reply_write(request, *written);
+  if (!reply_if_failed(request, written)) fuse_reply_write(request, *written);
   drop_changed_attributes(fuse);
 }
 

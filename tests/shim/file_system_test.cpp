@@ -33,8 +33,10 @@ constexpr std::uint32_t volatile_attributes =
 /// Flash that stops working on demand.
 class BreakableDevice final : public flash::Device {
  public:
-  explicit BreakableDevice(const bool& broken)
-      : broken_(broken), memory_({.size_bytes = 0x84000, .erase_block_size_bytes = 0x1000}) {}
+  BreakableDevice(const bool& broken, int& broken_after)
+      : broken_(broken),
+        broken_after_(broken_after),
+        memory_({.size_bytes = 0x84000, .erase_block_size_bytes = 0x1000}) {}
 
   const flash::Geometry& geometry() const noexcept override { return memory_.geometry(); }
   const std::string& name() const noexcept override { return memory_.name(); }
@@ -43,7 +45,8 @@ class BreakableDevice final : public flash::Device {
     return memory_.read(offset, out);
   }
   Status program(std::uint64_t offset, std::span<const std::byte> data) override {
-    if (broken_) return fail(Errc::io, "the flash is broken");
+    if (broken_ || broken_after_ == 0) return fail(Errc::io, "the flash is broken");
+    if (broken_after_ > 0) --broken_after_;
     return memory_.program(offset, data);
   }
   Status erase(flash::Range blocks) override {
@@ -54,13 +57,14 @@ class BreakableDevice final : public flash::Device {
 
  private:
   const bool& broken_;
+  int& broken_after_;  ///< program operations until it breaks; negative for never
   flash::MemoryDevice memory_;
 };
 
 class FileSystemTest : public ::testing::Test {
  protected:
   FileSystemTest() {
-    auto device = std::make_unique<BreakableDevice>(broken_);
+    auto device = std::make_unique<BreakableDevice>(broken_, broken_after_);
     EXPECT_TRUE(store::VariableStore::format(*device, store::Layout::ovmf_4m()));
     auto opened = store::VariableStore::open(std::move(device));
     services_.emplace(std::move(*variable::Services::create(std::move(*opened))));
@@ -116,6 +120,7 @@ class FileSystemTest : public ::testing::Test {
   }
 
   bool broken_ = false;
+  int broken_after_ = -1;
   time_t seconds_ = 1000;
   std::vector<std::string> complaints_;
   std::optional<variable::Services> services_;
@@ -348,6 +353,18 @@ TEST_F(FileSystemTest, TooManyFilesWithoutVariablesAreRefused) {
   }
   EXPECT_EQ(error, ENOSPC);
   EXPECT_GT(made, 60000);
+}
+
+TEST_F(FileSystemTest, WhatAFailedWriteChangedIsSeen) {
+  make(u"Shown", "ab");
+  mount();
+  const InodeNumber number = number_of(named("Shown"));
+  // All is written but the last byte, which marks the old value as deleted.
+  broken_after_ = 3;
+  EXPECT_EQ(write(number, "abcdef").error(), EIO);
+  EXPECT_EQ(content(number), "07000000616263646566");
+  EXPECT_EQ(files_->attributes(number)->st_size, 10);
+  EXPECT_THAT(files_->take_changed(), Contains(number)) << "the writer was not told";
 }
 
 TEST_F(FileSystemTest, ABrokenMediumIsReported) {
