@@ -184,6 +184,11 @@ Outcome<void> FileSystem::unlink(InodeNumber directory, std::string_view name) {
 Outcome<void> FileSystem::open(InodeNumber number, bool for_writing) {
   const auto inode = find_file(number);
   if (!inode) return failed(inode.error());
+  if (!(*inode)->linked && (*inode)->opens == 0) {
+    // Gone between the caller's lookup and now. What is written must not go with the open file.
+    if (!inodes_.revive(**inode)) return failed(ESTALE);
+    touch_directory(false);
+  }
   if (for_writing && (*inode)->immutable) return failed(EPERM);
   ++(*inode)->opens;
   return {};

@@ -81,7 +81,10 @@ class FileSystem {
   /// Errors: ENOENT, EPERM (immutable), EINVAL (SetVariable refuses, for whatever reason), ENOTDIR.
   Outcome<void> unlink(InodeNumber directory, std::string_view name);
 
-  /// Errors: EPERM (for writing, and immutable), EISDIR.
+  /// A file that vanished with its last close since the caller looked it up is there again, so that
+  /// what is written to it stays.
+  /// Errors: EPERM (for writing, and immutable), EISDIR, ESTALE (unlinked, or made anew, since
+  /// then: the kernel looks again).
   Outcome<void> open(InodeNumber number, bool for_writing);
   /// The counterpart of open() and create(). A file without a variable goes with its last close.
   void close(InodeNumber number);

@@ -136,7 +136,10 @@ void set_open_flags(fuse_file_info& open_file) {
 void on_create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
                fuse_file_info* open_file) {
   FileSystem& file_system = files(request);
-  const auto status = file_system.create(parent, name, mode);
+  auto status = file_system.create(parent, name, mode);
+  // There since the kernel looked: it looks again, and then opens what is there.
+  const bool may_exist = (open_file->flags & O_EXCL) == 0;
+  if (!status && status.error() == EEXIST && may_exist) status = tl::unexpected(ESTALE);
   if (reply_if_failed(request, status)) return;
   const fuse_entry_param entry = entry_of(*status);
   set_open_flags(*open_file);

@@ -67,11 +67,23 @@ void InodeTable::forget(Inode& inode, std::uint64_t count) {
 bool InodeTable::close(Inode& inode) {
   if (inode.opens > 0) --inode.opens;
   if (inode.opens == 0 && inode.linked && inode.size_bytes == 0) {
+    inode.vanished = true;
     unlink(inode);
     return true;
   }
   drop_if_unused(inode);
   return false;
+}
+
+bool InodeTable::revive(Inode& inode) {
+  if (!inode.vanished || find(inode.id.name, inode.id.guid) != nullptr) return false;
+  const auto name = parse_file_name(inode.file_name);
+  if (!name || find(*name) != nullptr) return false;
+  by_name_.emplace(name_key(*name), inode.number);
+  by_variable_.emplace(inode.id, inode.number);
+  inode.linked = true;
+  inode.vanished = false;
+  return true;
 }
 
 const Inode* InodeTable::next_linked(InodeNumber position) const noexcept {

@@ -42,6 +42,8 @@ struct Inode {
   bool immutable = false;
   /// False once the name is gone; the inode then lives as long as the kernel refers to it.
   bool linked = true;
+  /// The name went with the last close rather than by unlink().
+  bool vanished = false;
   std::uint64_t lookups = 0;  ///< references that the kernel will give back with forget
   std::uint32_t opens = 0;
   /// st_size: attributes and data of the variable, 0 while there is no variable.
@@ -74,6 +76,9 @@ class InodeTable {
   /// Takes an open back. A linked file without a variable goes with its last one.
   /// Returns true if that made the name vanish.
   bool close(Inode& inode);
+  /// Gives a name that vanished back. False if it was taken away otherwise, or is another file's by
+  /// now.
+  bool revive(Inode& inode);
 
   /// The linked file with the smallest number above `position`, or nullptr.
   const Inode* next_linked(InodeNumber position) const noexcept;

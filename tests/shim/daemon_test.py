@@ -7,9 +7,11 @@ import fcntl
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 
 from conformance.files import CRASH, Files, attempt, payload
@@ -465,6 +467,29 @@ class SemanticsTest(DaemonTest):
         for name in os.listdir(self.files.root):
             content = self.files.content(self.files.raw(os.fsencode(name)))
             self.assertNotIn(content, ("0:", "ENOENT"))
+
+    def test_no_write_goes_to_a_file_that_vanishes_meanwhile(self):
+        path = self.files.path("contended", CRASH)
+        done = threading.Event()
+
+        def make_it_come_and_go():
+            while not done.is_set():
+                self.files.try_open(path, os.O_CREAT | os.O_RDWR)
+
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for _ in range(2):
+                pool.submit(make_it_come_and_go)
+            try:
+                for i in range(500):
+                    value = payload(struct.pack("<I", i))
+                    result = "ESTALE"  # seldom: gone and made anew twice in one open
+                    while result == "ESTALE":
+                        result = self.files.create(path, value)
+                    self.assertEqual(result, "OK write=OK:8")
+                    self.assertEqual(self.files.content(path), f"8:{value.hex()}")
+                    os.unlink(path)
+            finally:
+                done.set()
 
     def test_locks_do_not_disturb(self):
         with open(self.variable, "rb", buffering=0) as file:

@@ -27,6 +27,7 @@ using ::testing::UnorderedElementsAre;
 using namespace literals;
 
 constexpr Guid vendor = "210be57c-9849-4fc7-a635-e6382d1aec27"_guid;
+constexpr Guid crash = "cfc8fc79-be2e-4ddc-97f0-9f98bfe298a0"_guid;
 constexpr std::uint32_t volatile_attributes =
     attributes::bootservice_access | attributes::runtime_access;
 
@@ -234,6 +235,45 @@ TEST_F(FileSystemTest, AFileWithoutANameKeepsItsContentToItself) {
   files_->close(number);
   files_->forget(number, 1);
   EXPECT_EQ(files_->attributes(number).error(), ESTALE);
+}
+
+TEST_F(FileSystemTest, AFileThatVanishedBetweenLookupAndOpenIsBack) {
+  mount();
+  const std::string name = named("Brief", crash);  // not born immutable
+  const InodeNumber number = files_->create(root_inode, name, 0644)->st_ino;
+  ASSERT_EQ(number_of(name), number) << "another one's lookup";
+  files_->close(number);
+  ASSERT_TRUE(listing().empty());
+  ASSERT_TRUE(files_->open(number, true));
+  EXPECT_THAT(listing(), ElementsAre(name));
+  ASSERT_TRUE(write(number, "x"));
+  files_->close(number);
+  EXPECT_EQ(content(number_of(name)), "0700000078") << "no acknowledged write is lost";
+}
+
+TEST_F(FileSystemTest, AFileWhoseNameIsAnothersByNowCannotBeOpened) {
+  mount();
+  const std::string name = named("Brief");
+  const InodeNumber first = files_->create(root_inode, name, 0644)->st_ino;
+  ASSERT_EQ(number_of(name), first);
+  files_->close(first);
+  const InodeNumber second = files_->create(root_inode, name, 0644)->st_ino;
+  EXPECT_EQ(files_->open(first, true).error(), ESTALE);
+  EXPECT_EQ(number_of(name), second);
+}
+
+TEST_F(FileSystemTest, AnUnlinkedFileCannotBeOpenedUnlessItIsOpen) {
+  make(u"Shown", "ab");
+  mount();
+  const InodeNumber number = number_of(named("Shown"));
+  ASSERT_TRUE(files_->set_immutable(number, false));
+  ASSERT_TRUE(files_->open(number, true));
+  ASSERT_TRUE(files_->unlink(root_inode, named("Shown")));
+  EXPECT_TRUE(files_->open(number, true)) << "as reading the flags of an open file does";
+  files_->close(number);
+  files_->close(number);
+  EXPECT_EQ(files_->open(number, true).error(), ESTALE);
+  EXPECT_TRUE(listing().empty());
 }
 
 TEST_F(FileSystemTest, WritesLeaveTheReserveFree) {
