@@ -283,6 +283,8 @@ Outcome<std::size_t> FileSystem::write_orphan(Inode& inode, const variable::SetR
     writer.bytes(request.data);
   }
   if (next.size() > max_variable_write_bytes) return failed(EINVAL);
+  const std::size_t others = inodes_.orphan_bytes() - content.size();
+  if (next.size() > max_orphan_bytes - others) return failed(ENOSPC);
   content = std::move(next);
   inode.modified = inode.changed = now();
   return written;

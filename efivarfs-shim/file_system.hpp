@@ -32,6 +32,9 @@ using Outcome = tl::expected<T, int>;
 /// each of which would be a variable of its own.
 inline constexpr std::size_t max_variable_write_bytes = 124 * 1024;
 
+/// What files without a name may hold, all together: it is in memory, and costs nobody flash.
+inline constexpr std::size_t max_orphan_bytes = std::size_t{1} << 20;
+
 struct FileSystemOptions {
   uid_t uid = 0;  ///< owner of the directory and of every file
   gid_t gid = 0;
@@ -94,8 +97,8 @@ class FileSystem {
   Outcome<std::span<const std::byte>> read(InodeNumber number, std::uint64_t offset,
                                            std::size_t size);
   /// One SetVariable: four bytes of attributes and the data. Gives the size of `bytes`.
-  /// Errors: EINVAL (short, attributes outside 0x7f, load option malformed), ENOSPC (reserve), and
-  /// what efi_write_errno() makes of SetVariable's status.
+  /// Errors: EINVAL (short, attributes outside 0x7f, load option malformed), ENOSPC (reserve, or
+  /// max_orphan_bytes), and what efi_write_errno() makes of SetVariable's status.
   Outcome<std::size_t> write(InodeNumber number, std::span<const std::byte> bytes);
 
   /// The linked file after `position`, 0 for the first; nullptr at the end. Positions are inode

@@ -93,6 +93,12 @@ const Inode* InodeTable::next_linked(InodeNumber position) const noexcept {
   return found == inodes_.end() ? nullptr : &found->second;
 }
 
+std::size_t InodeTable::orphan_bytes() const noexcept {
+  std::size_t bytes = 0;
+  for (const auto& [number, inode] : inodes_) bytes += inode.orphan_content.size();
+  return bytes;
+}
+
 void InodeTable::drop_if_unused(const Inode& inode) {
   if (!inode.linked && inode.lookups == 0 && inode.opens == 0) inodes_.erase(inode.number);
 }

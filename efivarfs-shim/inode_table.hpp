@@ -83,6 +83,8 @@ class InodeTable {
   /// The linked file with the smallest number above `position`, or nullptr.
   const Inode* next_linked(InodeNumber position) const noexcept;
   std::size_t size() const noexcept { return inodes_.size(); }
+  /// What all files without a name contain.
+  std::size_t orphan_bytes() const noexcept;
 
  private:
   struct VariableOrder {

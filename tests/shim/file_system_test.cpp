@@ -276,6 +276,27 @@ TEST_F(FileSystemTest, AnUnlinkedFileCannotBeOpenedUnlessItIsOpen) {
   EXPECT_TRUE(listing().empty());
 }
 
+TEST_F(FileSystemTest, FilesWithoutANameHoldOnlySoMuch) {
+  mount();
+  const std::string large(max_variable_write_bytes - 4, 'l');
+  std::size_t held = 0;
+  InodeNumber last = 0;
+  int error = 0;
+  for (int i = 0; error == 0 && i < 1000; ++i) {
+    const std::string name = named("Orphan" + std::to_string(i));
+    last = files_->create(root_inode, name, 0644)->st_ino;
+    ASSERT_TRUE(files_->set_immutable(last, false));
+    ASSERT_TRUE(files_->unlink(root_inode, name));
+    const auto written = write(last, large);
+    written ? held += * written : error = written.error();
+  }
+  EXPECT_EQ(error, ENOSPC);
+  EXPECT_LE(held, max_orphan_bytes);
+  EXPECT_GT(held, max_orphan_bytes - max_variable_write_bytes);
+  EXPECT_TRUE(write(last, "x")) << "there is room for this";
+  EXPECT_TRUE(write(last, "y")) << "and again in its place";
+}
+
 TEST_F(FileSystemTest, WritesLeaveTheReserveFree) {
   FileSystem& files = mount(5120);
   const auto space = files.space();
