@@ -79,6 +79,10 @@ std::string take_mount_option(const std::string& option, Options& options) {
     *one.value = *number;
     return {};
   }
+  if (key == "max_read") {
+    // libfuse would end the session at the kernel's first request.
+    return fmt::format("-o {}: reads are not limited here", option);
+  }
   if (option == "replace") {
     options.replace = true;
   } else if (option == "strict_runtime") {

@@ -80,7 +80,7 @@ TEST(Options, ComplainsInOneLine) {
   EXPECT_THAT(complaint({"a", ""}), HasSubstr("mount point is empty"));
   EXPECT_THAT(complaint({"--bogus", "a", "b"}), HasSubstr("--bogus"));
   for (const char* bad : {"uid", "uid=", "uid=-1", "uid=x", "uid=1x", "uid=4294967295",
-                          "reserve=99999999999", "max_variable_size=126977"}) {
+                          "reserve=99999999999", "max_variable_size=126977", "max_read=4096"}) {
     EXPECT_THAT(complaint({"a", "b", "-o", bad}), HasSubstr(bad));
   }
 }
