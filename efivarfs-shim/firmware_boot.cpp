@@ -5,7 +5,8 @@ namespace efistore::shim {
 
 variable::EfiResult<void> boot_firmware(variable::Services& services) {
   variable::EfiResult<void> done;
-  if (!services.store().read_only()) {
+  const store::VariableStore& store = services.store();
+  if (!store.read_only() && !store.report().damaged) {
     done = services.end_of_dxe();
     // Room is what a store without any needs most.
     auto made_room = services.ready_to_boot();

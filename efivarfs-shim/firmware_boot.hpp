@@ -7,7 +7,7 @@ namespace efistore::shim {
 
 /// Does what firmware has done by the time an operating system mounts efivarfs: EndOfDxe,
 /// ReadyToBoot and ExitBootServices, of services that are before EndOfDxe. A second boot of the
-/// same store writes nothing, and a store that is read-only stays as it is.
+/// same store writes nothing, and a store that is read-only or damaged stays as it is.
 ///
 /// Errors: as end_of_dxe() and ready_to_boot(), with runtime begun all the same: firmware starts
 /// the operating system with a full store, too.

@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <bit>
 #include <memory>
 #include <optional>
@@ -136,6 +137,18 @@ TEST_F(BootFirmware, OfAReadOnlyStoreWritesNothing) {
   EXPECT_EQ(boot(), EfiStatus::success);
   EXPECT_EQ(services_->phase(), Phase::runtime);
   EXPECT_EQ(get(lock_name, lock_guid), "\1");
+  expect_no_writes();
+}
+
+TEST_F(BootFirmware, OfADamagedStoreWritesNothing) {
+  ASSERT_EQ(set(u"First", vendor, "1"), EfiStatus::success);
+  ASSERT_EQ(set(u"Second", vendor, "2"), EfiStatus::success);
+  constexpr std::uint64_t first_record = 0x64;
+  ASSERT_TRUE(flash_.program(first_record, std::array{std::byte{0}, std::byte{0}}));
+  open();
+  ASSERT_TRUE(services_->store().report().damaged);
+  EXPECT_EQ(boot(), EfiStatus::success) << "its mount tells of the damage";
+  EXPECT_EQ(services_->phase(), Phase::runtime);
   expect_no_writes();
 }
 
