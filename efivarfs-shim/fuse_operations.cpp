@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <limits>
 
 namespace efistore::shim {
 namespace {
@@ -74,6 +75,9 @@ void reply_entry(fuse_req_t request, const Outcome<struct stat>& status) {
 
 void on_init(void*, fuse_conn_info* connection) {
   connection->max_write = max_fuse_write_bytes;
+  // Releases are the kernel's background requests. Those above its limit, 12 unless asked for more,
+  // wait while later requests are queued, and their names would be seen still.
+  connection->max_background = std::numeric_limits<std::uint16_t>::max();
   // O_TRUNC comes as a truncation, whose answer tells the kernel that the size stays.
   connection->want &= ~static_cast<unsigned>(FUSE_CAP_ATOMIC_O_TRUNC);
 }

@@ -426,6 +426,14 @@ class SemanticsTest(DaemonTest):
             os.close(os.open(path, os.O_CREAT | os.O_RDWR))
             self.assertEqual(self.files.state(path), "absent")
 
+    def test_so_do_many_at_once(self):
+        before = os.listdir(self.files.root)
+        fds = [os.open(self.files.path(f"brief{i}"), os.O_CREAT | os.O_RDWR) for i in range(800)]
+        self.assertEqual(len(os.listdir(self.files.root)), len(before) + len(fds))
+        for fd in fds:
+            os.close(fd)
+        self.assertEqual(os.listdir(self.files.root), before)
+
     def test_inode_numbers_stay(self):
         number = os.stat(self.variable).st_ino
         self.files.write(self.variable, payload(b"longer value"))
