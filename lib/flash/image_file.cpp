@@ -34,10 +34,12 @@ Status check_regular(const struct stat& file, const std::string& name) {
   return fail(Errc::invalid_argument, name + " is not a regular file");
 }
 
-/// A new file in a directory that is unlinked unless it gets the name it is meant for.
+/// A new file in a directory that is unlinked unless it gets the name it is meant for, `target`,
+/// which is also the one that messages have: nobody asked for the other.
 class UnnamedFile {
  public:
-  static Result<UnnamedFile> create(const std::filesystem::path& directory) {
+  static Result<UnnamedFile> create(const std::filesystem::path& directory,
+                                    const std::string& target) {
     constexpr int attempts = 16;
     for (int i = 0; i < attempts; ++i) {
       std::uint64_t random = 0;
@@ -45,9 +47,9 @@ class UnnamedFile {
       auto path = directory / fmt::format(".efistore-{:016x}", random);
       UniqueFd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0666));
       if (fd) return UnnamedFile(std::move(fd), std::move(path));
-      if (errno != EEXIST && errno != EINTR) return fail_errno(errno, "create " + path.string());
+      if (errno != EEXIST && errno != EINTR) return fail_errno(errno, "create " + target);
     }
-    return fail(Errc::io, directory.string() + ": no free name for a temporary file");
+    return fail(Errc::io, "create " + target + ": no free name for a temporary file");
   }
 
   UnnamedFile(UnnamedFile&& other) noexcept
@@ -145,7 +147,7 @@ Result<std::unique_ptr<ImageFile>> ImageFile::create(const std::filesystem::path
   }
   const std::filesystem::path parent = path.parent_path();
   const std::filesystem::path directory = parent.empty() ? "." : parent;
-  auto file = UnnamedFile::create(directory);
+  auto file = UnnamedFile::create(directory, name);
   if (!file) return forward(std::move(file));
   if (auto status = write_erased(file->fd(), 0, size_bytes, name); !status) {
     return forward(std::move(status));

@@ -159,10 +159,12 @@ TEST_F(ImageFileTest, CreateRefusesSizesThatAreNoBlocks) {
   EXPECT_TRUE(fs::is_empty(directory_.path()));
 }
 
-TEST_F(ImageFileTest, CreateNamesAMissingDirectory) {
-  const auto image = ImageFile::create(directory_ / "missing" / "vars.fd", block_size, block_size);
+TEST_F(ImageFileTest, CreateNamesThePathItWasGivenWhereItsDirectoryIsMissing) {
+  const fs::path path = directory_ / "missing" / "vars.fd";
+  const auto image = ImageFile::create(path, block_size, block_size);
   ASSERT_FALSE(image);
   EXPECT_EQ(image.error().code, Errc::not_found);
+  EXPECT_EQ(image.error().message, "create " + path.string() + ": No such file or directory");
 }
 
 TEST_F(ImageFileTest, OpensOnlyRegularFiles) {
