@@ -105,8 +105,10 @@ Exported export_json(std::span<const store::Variable> variables) {
     if (problem.empty()) {
       entries.push_back(entry_of(variable));
     } else {
-      losses.add(label(variable.name, variable.guid) + ": the name " + std::string(problem) +
-                 "; left out");
+      losses.add([&] {
+        return label(variable.name, variable.guid) + ": the name " + std::string(problem) +
+               "; left out";
+      });
     }
   }
   return {.bytes = json_text(schema, std::move(entries), 2), .losses = losses.take()};

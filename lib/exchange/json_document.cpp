@@ -234,9 +234,9 @@ class JsonDocumentReader {
     return true;
   }
 
-  bool unknown_key(std::string_view place) {
-    if (!schema_.tolerates_unknown_keys) return stop(fmt::format("{}: unknown key", place));
-    losses_.add(fmt::format("{}: unknown key, left out", place));
+  bool unknown_key() {
+    if (!schema_.tolerates_unknown_keys) return stop(place_of_key() + ": unknown key");
+    losses_.add([this] { return place_of_key() + ": unknown key, left out"; });
     skip_value_ = true;
     return true;
   }
@@ -245,7 +245,7 @@ class JsonDocumentReader {
     key_ = std::move(key);
     skip_value_ = false;
     const bool is_version = key_ == schema_.version_key;
-    if (!is_version && key_ != "variables") return unknown_key(printable(key_));
+    if (!is_version && key_ != "variables") return unknown_key();
     if (is_version ? has_version_ : has_variables_) {
       return stop(fmt::format("{}: given twice", key_));
     }
@@ -256,7 +256,7 @@ class JsonDocumentReader {
     key_ = std::move(key);
     skip_value_ = false;
     const auto known = std::ranges::find(schema_.keys, key_);
-    if (known == schema_.keys.end()) return unknown_key(place_of_key());
+    if (known == schema_.keys.end()) return unknown_key();
     key_place_ = static_cast<std::size_t>(known - schema_.keys.begin());
     if (entry_->has(key_place_)) return stop(fmt::format("{}: given twice", place_of_key()));
     return true;

@@ -3,19 +3,7 @@
 
 #include <fmt/format.h>
 
-#include <utility>
-
-#include "efistore/exchange/exchange.hpp"
-
 namespace efistore::exchange {
-
-void Losses::add(std::string sentence) {
-  if (sentences_.size() < max_losses) {
-    sentences_.push_back(std::move(sentence));
-  } else {
-    ++left_over_;
-  }
-}
 
 std::vector<std::string> Losses::take() {
   if (left_over_ != 0) {

@@ -54,15 +54,17 @@ store::Variable variable_of(Entry& entry) {
 
 /// False if the variable has to be left out.
 bool check_name(const store::Variable& variable, Losses& losses) {
-  const std::string where = label(variable.name, variable.guid);
+  const auto where = [&] { return label(variable.name, variable.guid); };
   if (has_lone_surrogate(variable.name)) {
-    losses.add(where + ": the name has a surrogate without its partner, left out");
+    losses.add(
+        [&] { return where() + ": the name has a surrogate without its partner, left out"; });
     return false;
   }
   const auto is_ascii = [](char16_t unit) { return unit < 0x80; };
   if (!std::ranges::all_of(variable.name, is_ascii)) {
-    losses.add(where +
-               ": the name goes beyond ASCII, and QEMU itself will take it for another one");
+    losses.add([&] {
+      return where() + ": the name goes beyond ASCII, and QEMU itself will take it for another one";
+    });
   }
   return true;
 }
@@ -101,8 +103,10 @@ Result<Imported> import_qemu(std::span<const std::byte> bytes) {
           if (entry.hex(key_digest).size() != 32) {
             entry.fail(key_digest, "expected 64 hexadecimal digits");
           }
-          collector.losses().add(fmt::format(
-              "{}.digest: a store has no place for its signer's digest, left out", entry.place()));
+          collector.losses().add([&] {
+            return entry.place() +
+                   ".digest: a store has no place for its signer's digest, left out";
+          });
         }
         if (auto status = entry.status(); !status) return status;
         return collector.add_foreign(entry.place(), std::move(variable));

@@ -44,9 +44,11 @@ std::uint64_t seconds_of(const store::Variable& variable, Losses& losses) {
   const std::int64_t seconds = variable.time.to_unix();
   const std::uint64_t written = seconds < 0 ? 0 : static_cast<std::uint64_t>(seconds);
   if (time_of(written) != variable.time) {
-    losses.add(fmt::format("{}: its time {} ({}) becomes {} seconds since 1970",
-                           label(variable.name, variable.guid), to_string(variable.time),
-                           to_hex(variable.time.bytes), written));
+    losses.add([&] {
+      return fmt::format("{}: its time {} ({}) becomes {} seconds since 1970",
+                         label(variable.name, variable.guid), to_string(variable.time),
+                         to_hex(variable.time.bytes), written);
+    });
   }
   return written;
 }
@@ -66,8 +68,10 @@ void write_entry(std::span<std::byte> entry, const store::Variable& variable, Lo
   out.u16(0);
   out.bytes(variable.data);
   if ((variable.attributes & read_only) != 0) {
-    losses.add(fmt::format("{}: attribute bit {:#x} has a meaning of its own there, left out",
-                           label(variable.name, variable.guid), read_only));
+    losses.add([&] {
+      return fmt::format("{}: attribute bit {:#x} has a meaning of its own there, left out",
+                         label(variable.name, variable.guid), read_only);
+    });
   }
 }
 
@@ -143,7 +147,7 @@ Status read_entry(std::span<const std::byte> file, std::size_t& offset, Collecto
   const std::size_t next = align_entry(offset + in.position());
   const std::string place = fmt::format("offset {:#x}", offset);
   if (!is_filled(in.take(next - offset - in.position()), std::byte{0})) {
-    collector.losses().add(place + ": bytes other than 0 in the padding, left out");
+    collector.losses().add([&] { return place + ": bytes other than 0 in the padding, left out"; });
   }
   offset = next;
   return collector.add_foreign(place, std::move(variable));
@@ -159,8 +163,10 @@ Exported export_ubootefi(std::span<const store::Variable> variables) {
     const std::size_t begin = file.size();
     const std::size_t size = entry_size(variable);
     if (size > max_input_size_bytes - begin) {
-      losses.add(fmt::format("{}: does not fit into a file of {} bytes, left out",
-                             label(variable.name, variable.guid), max_input_size_bytes));
+      losses.add([&] {
+        return fmt::format("{}: does not fit into a file of {} bytes, left out",
+                           label(variable.name, variable.guid), max_input_size_bytes);
+      });
       continue;
     }
     file.resize(begin + size);
