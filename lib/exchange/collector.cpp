@@ -9,7 +9,11 @@ namespace efistore::exchange {
 
 namespace {
 
-std::string time_without_attribute(const std::string& where, const store::Variable& variable) {
+bool has_stray_time(const store::Variable& variable) {
+  return !has_time_attribute(variable) && !variable.time.is_zero();
+}
+
+std::string stray_time(const std::string& where, const store::Variable& variable) {
   return fmt::format("{}: its time {} has no attribute to go with, and is left out", where,
                      to_string(variable.time));
 }
@@ -33,27 +37,27 @@ Status Collector::add(std::string_view place, store::Variable variable) {
 }
 
 Status Collector::add_foreign(std::string_view place, store::Variable variable) {
-  const auto where = [&] {
-    return fmt::format("{}: {}", place, label(variable.name, variable.guid));
+  const auto where = [place](const store::Variable& named) {
+    return fmt::format("{}: {}", place, label(named.name, named.guid));
   };
   const bool is_volatile = (variable.attributes & attributes::non_volatile) == 0;
-  if (const std::uint32_t dropped = variable.attributes & ~stored_attributes; dropped != 0) {
-    losses_.add([&] {
-      return fmt::format("{}: attribute bits {:#x} are no store's and left out", where(), dropped);
-    });
-    variable.attributes &= stored_attributes;
-  }
-  if (!has_time_attribute(variable) && !variable.time.is_zero()) {
-    losses_.add([&] { return time_without_attribute(where(), variable); });
-    variable.time = {};
+  if (!is_volatile) {
+    if (const std::uint32_t dropped = variable.attributes & ~stored_attributes; dropped != 0) {
+      losses_.parts.add([&] {
+        return fmt::format("{}: attribute bits {:#x} are no store's and left out", where(variable),
+                           dropped);
+      });
+      variable.attributes &= stored_attributes;
+    }
+    if (has_stray_time(variable)) {
+      losses_.parts.add([&] { return stray_time(where(variable), variable); });
+      variable.time = {};
+    }
   }
   // A volatile variable is left out only after it has gone through the checks of any other.
   if (auto added = add(place, std::move(variable)); !added) return added;
   if (is_volatile) {
-    const store::Variable& taken = variables_.back();
-    losses_.add([&] {
-      return fmt::format("{}: {}: volatile, left out", place, label(taken.name, taken.guid));
-    });
+    losses_.left_out.add([&] { return where(variables_.back()) + ": it is volatile"; });
     variables_.pop_back();
   }
   return {};
@@ -61,7 +65,9 @@ Status Collector::add_foreign(std::string_view place, store::Variable variable) 
 
 Imported Collector::take() {
   seen_.clear();
-  return {.variables = std::exchange(variables_, {}), .losses = losses_.take()};
+  return {.variables = std::exchange(variables_, {}),
+          .left_out = losses_.left_out.take(),
+          .losses = losses_.parts.take()};
 }
 
 Status check_input_size(std::span<const std::byte> bytes) {
@@ -70,30 +76,34 @@ Status check_input_size(std::span<const std::byte> bytes) {
               fmt::format("{} bytes: expected at most {}", bytes.size(), max_input_size_bytes));
 }
 
-bool carried_by_foreign(const store::Variable& variable, Losses& losses) {
+bool fits_foreign(const store::Variable& variable, Sentences& left_out) {
   const auto where = [&] { return label(variable.name, variable.guid); };
   if (const std::string_view problem = name_problem(variable.name); !problem.empty()) {
-    losses.add([&] { return fmt::format("{}: the name {}; left out", where(), problem); });
+    left_out.add([&] { return fmt::format("{}: the name {}", where(), problem); });
     return false;
   }
   if ((variable.attributes & attributes::non_volatile) == 0) {
-    losses.add([&] { return where() + ": volatile, left out"; });
+    left_out.add([&] { return where() + ": it is volatile"; });
     return false;
   }
-  if (!has_time_attribute(variable) && !variable.time.is_zero()) {
-    losses.add([&] { return time_without_attribute(where(), variable); });
+  return true;
+}
+
+void list_lost_fields(const store::Variable& variable, Sentences& lost) {
+  const auto where = [&] { return label(variable.name, variable.guid); };
+  if (has_stray_time(variable)) {
+    lost.add([&] { return stray_time(where(), variable); });
   }
   if (variable.monotonic_count != 0) {
-    losses.add([&] {
+    lost.add([&] {
       return fmt::format("{}: monotonic count {} left out", where(), variable.monotonic_count);
     });
   }
   if (variable.public_key_index != 0) {
-    losses.add([&] {
+    lost.add([&] {
       return fmt::format("{}: public key index {} left out", where(), variable.public_key_index);
     });
   }
-  return true;
 }
 
 }  // namespace efistore::exchange

@@ -30,8 +30,8 @@ class Collector {
   /// Errors: invalid_argument (name_problem(), a second variable of that name, max_variables).
   Status add(std::string_view place, store::Variable variable);
 
-  /// The same for a foreign format, where volatile variables, attributes outside stored_attributes
-  /// and times without their attribute become losses.
+  /// The same for a foreign format, where volatile variables are left out, and attributes outside
+  /// stored_attributes and times without their attribute become losses.
   Status add_foreign(std::string_view place, store::Variable variable);
 
   Losses& losses() noexcept { return losses_; }
@@ -47,8 +47,11 @@ class Collector {
 /// Refuses input above max_input_size_bytes.
 Status check_input_size(std::span<const std::byte> bytes);
 
-/// Lists what of `variable` no foreign format carries; false if it must be left out altogether.
-bool carried_by_foreign(const store::Variable& variable, Losses& losses);
+/// False, with the reason in `left_out`, for a variable that no foreign format carries.
+bool fits_foreign(const store::Variable& variable, Sentences& left_out);
+
+/// Lists what of a variable no foreign format carries.
+void list_lost_fields(const store::Variable& variable, Sentences& lost);
 
 /// The attribute without which a time has no meaning.
 constexpr bool has_time_attribute(const store::Variable& variable) noexcept {

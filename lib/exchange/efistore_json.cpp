@@ -105,13 +105,14 @@ Exported export_json(std::span<const store::Variable> variables) {
     if (problem.empty()) {
       entries.push_back(entry_of(variable));
     } else {
-      losses.add([&] {
-        return label(variable.name, variable.guid) + ": the name " + std::string(problem) +
-               "; left out";
+      losses.left_out.add([&] {
+        return label(variable.name, variable.guid) + ": the name " + std::string(problem);
       });
     }
   }
-  return {.bytes = json_text(schema, std::move(entries), 2), .losses = losses.take()};
+  return {.bytes = json_text(schema, std::move(entries), 2),
+          .left_out = losses.left_out.take(),
+          .losses = losses.parts.take()};
 }
 
 Result<Imported> import_json(std::span<const std::byte> bytes) {

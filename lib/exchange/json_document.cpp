@@ -236,7 +236,7 @@ class JsonDocumentReader {
 
   bool unknown_key() {
     if (!schema_.tolerates_unknown_keys) return stop(place_of_key() + ": unknown key");
-    losses_.add([this] { return place_of_key() + ": unknown key, left out"; });
+    losses_.parts.add([this] { return place_of_key() + ": unknown key, left out"; });
     skip_value_ = true;
     return true;
   }

@@ -5,9 +5,9 @@
 
 namespace efistore::exchange {
 
-std::vector<std::string> Losses::take() {
+std::vector<std::string> Sentences::take() {
   if (left_over_ != 0) {
-    sentences_.push_back(fmt::format("{} more losses that this list has no room for", left_over_));
+    sentences_.push_back(fmt::format("{} more, for which this list has no room", left_over_));
   }
   left_over_ = 0;
   return std::exchange(sentences_, {});

@@ -11,10 +11,10 @@
 
 namespace efistore::exchange {
 
-/// A list of losses that hostile input cannot make grow beyond max_losses. Sentences come as
-/// functions that make them, which are called only while there is room: input of nothing but
-/// losses, millions of them, costs no more than counting.
-class Losses {
+/// A list that hostile input cannot make grow beyond max_losses. Sentences come as functions that
+/// make them, which are called only while there is room: input of nothing but losses, millions of
+/// them, costs no more than counting.
+class Sentences {
  public:
   template <std::invocable Make>
   void add(Make&& make_sentence) {
@@ -30,6 +30,12 @@ class Losses {
  private:
   std::vector<std::string> sentences_;
   std::size_t left_over_ = 0;
+};
+
+/// What did not make it from one side to the other: whole variables, and less than that.
+struct Losses {
+  Sentences left_out;
+  Sentences parts;
 };
 
 }  // namespace efistore::exchange

@@ -52,21 +52,22 @@ store::Variable variable_of(Entry& entry) {
   return variable;
 }
 
-/// False if the variable has to be left out.
-bool check_name(const store::Variable& variable, Losses& losses) {
-  const auto where = [&] { return label(variable.name, variable.guid); };
-  if (has_lone_surrogate(variable.name)) {
-    losses.add(
-        [&] { return where() + ": the name has a surrogate without its partner, left out"; });
-    return false;
-  }
+/// False, with the reason in `left_out`, for a name that the format does not carry.
+bool fits_name(const store::Variable& variable, Sentences& left_out) {
+  if (!has_lone_surrogate(variable.name)) return true;
+  left_out.add([&] {
+    return label(variable.name, variable.guid) + ": the name has a surrogate without its partner";
+  });
+  return false;
+}
+
+void list_lost_name(const store::Variable& variable, Sentences& lost) {
   const auto is_ascii = [](char16_t unit) { return unit < 0x80; };
-  if (!std::ranges::all_of(variable.name, is_ascii)) {
-    losses.add([&] {
-      return where() + ": the name goes beyond ASCII, and QEMU itself will take it for another one";
-    });
-  }
-  return true;
+  if (std::ranges::all_of(variable.name, is_ascii)) return;
+  lost.add([&] {
+    return label(variable.name, variable.guid) +
+           ": the name goes beyond ASCII, and QEMU itself will take it for another one";
+  });
 }
 
 nlohmann::ordered_json entry_of(const store::Variable& variable, const QemuOptions& options) {
@@ -88,10 +89,14 @@ Exported export_qemu(std::span<const store::Variable> variables, const QemuOptio
   Losses losses;
   auto entries = nlohmann::ordered_json::array();
   for (const store::Variable& variable : variables) {
-    if (!carried_by_foreign(variable, losses) || !check_name(variable, losses)) continue;
+    if (!fits_foreign(variable, losses.left_out) || !fits_name(variable, losses.left_out)) continue;
+    list_lost_fields(variable, losses.parts);
+    list_lost_name(variable, losses.parts);
     entries.push_back(entry_of(variable, options));
   }
-  return {.bytes = json_text(schema, std::move(entries), 4), .losses = losses.take()};
+  return {.bytes = json_text(schema, std::move(entries), 4),
+          .left_out = losses.left_out.take(),
+          .losses = losses.parts.take()};
 }
 
 Result<Imported> import_qemu(std::span<const std::byte> bytes) {
@@ -103,7 +108,7 @@ Result<Imported> import_qemu(std::span<const std::byte> bytes) {
           if (entry.hex(key_digest).size() != 32) {
             entry.fail(key_digest, "expected 64 hexadecimal digits");
           }
-          collector.losses().add([&] {
+          collector.losses().parts.add([&] {
             return entry.place() +
                    ".digest: a store has no place for its signer's digest, left out";
           });

@@ -39,12 +39,12 @@ EfiTime time_of(std::uint64_t seconds) noexcept {
 }
 
 /// The time as U-Boot writes it, and a loss if reading it would give another one.
-std::uint64_t seconds_of(const store::Variable& variable, Losses& losses) {
+std::uint64_t seconds_of(const store::Variable& variable, Sentences& lost) {
   if (!has_time_attribute(variable)) return 0;
   const std::int64_t seconds = variable.time.to_unix();
   const std::uint64_t written = seconds < 0 ? 0 : static_cast<std::uint64_t>(seconds);
   if (time_of(written) != variable.time) {
-    losses.add([&] {
+    lost.add([&] {
       return fmt::format("{}: its time {} ({}) becomes {} seconds since 1970",
                          label(variable.name, variable.guid), to_string(variable.time),
                          to_hex(variable.time.bytes), written);
@@ -58,17 +58,17 @@ std::size_t entry_size(const store::Variable& variable) noexcept {
                      variable.data.size());
 }
 
-void write_entry(std::span<std::byte> entry, const store::Variable& variable, Losses& losses) {
+void write_entry(std::span<std::byte> entry, const store::Variable& variable, Sentences& lost) {
   ByteWriter out(entry);
   out.u32(static_cast<std::uint32_t>(variable.data.size()));
   out.u32(variable.attributes & ~read_only);
-  out.u64(seconds_of(variable, losses));
+  out.u64(seconds_of(variable, lost));
   out.bytes(variable.guid.bytes);
   for (const char16_t unit : variable.name) out.u16(unit);
   out.u16(0);
   out.bytes(variable.data);
   if ((variable.attributes & read_only) != 0) {
-    losses.add([&] {
+    lost.add([&] {
       return fmt::format("{}: attribute bit {:#x} has a meaning of its own there, left out",
                          label(variable.name, variable.guid), read_only);
     });
@@ -147,7 +147,8 @@ Status read_entry(std::span<const std::byte> file, std::size_t& offset, Collecto
   const std::size_t next = align_entry(offset + in.position());
   const std::string place = fmt::format("offset {:#x}", offset);
   if (!is_filled(in.take(next - offset - in.position()), std::byte{0})) {
-    collector.losses().add([&] { return place + ": bytes other than 0 in the padding, left out"; });
+    collector.losses().parts.add(
+        [&] { return place + ": bytes other than 0 in the padding, left out"; });
   }
   offset = next;
   return collector.add_foreign(place, std::move(variable));
@@ -159,25 +160,27 @@ Exported export_ubootefi(std::span<const store::Variable> variables) {
   Losses losses;
   std::vector<std::byte> file(header_size_bytes);
   for (const store::Variable& variable : variables) {
-    if (!carried_by_foreign(variable, losses)) continue;
+    if (!fits_foreign(variable, losses.left_out)) continue;
     const std::size_t begin = file.size();
     const std::size_t size = entry_size(variable);
     if (size > max_input_size_bytes - begin) {
-      losses.add([&] {
-        return fmt::format("{}: does not fit into a file of {} bytes, left out",
+      losses.left_out.add([&] {
+        return fmt::format("{}: it does not fit into a file of {} bytes",
                            label(variable.name, variable.guid), max_input_size_bytes);
       });
       continue;
     }
     file.resize(begin + size);
-    write_entry(std::span(file).subspan(begin), variable, losses);
+    list_lost_fields(variable, losses.parts);
+    write_entry(std::span(file).subspan(begin), variable, losses.parts);
   }
   ByteWriter out(file);
   out.u64(0);
   out.u64(magic);
   out.u32(static_cast<std::uint32_t>(file.size()));
   out.u32(crc32(std::span(file).subspan(header_size_bytes)));
-  return {.bytes = std::move(file), .losses = losses.take()};
+  return {
+      .bytes = std::move(file), .left_out = losses.left_out.take(), .losses = losses.parts.take()};
 }
 
 Result<Imported> import_ubootefi(std::span<const std::byte> bytes) {

@@ -65,10 +65,9 @@ TEST(EfistoreJson, ExportIsTheDocumentOfTheSpecification) {
 TEST(EfistoreJson, NamesThatAreNoNamesAreLosses) {
   const Exported exported = export_json(std::vector{
       make_variable(u""), make_variable({u'a', 0, u'b', 0x1b, u'c'}), make_variable(u"B")});
-  EXPECT_THAT(exported.losses,
-              ElementsAre("-44332211-6655-8877-99aa-bbccddeeff00: the name is empty; left out",
-                          "a?b?c-44332211-6655-8877-99aa-bbccddeeff00: the name holds a NUL; left "
-                          "out"));
+  EXPECT_THAT(exported.left_out,
+              ElementsAre("-44332211-6655-8877-99aa-bbccddeeff00: the name is empty",
+                          "a?b?c-44332211-6655-8877-99aa-bbccddeeff00: the name holds a NUL"));
   const auto imported = import_json(exported.bytes);
   ASSERT_TRUE(imported) << imported.error().message;
   EXPECT_THAT(imported->variables, ElementsAre(make_variable(u"B")));

@@ -9,8 +9,8 @@
 namespace efistore::exchange {
 namespace {
 
-TEST(Losses, SentencesAreMadeOnlyWhileThereIsRoom) {
-  Losses losses;
+TEST(Sentences, SentencesAreMadeOnlyWhileThereIsRoom) {
+  Sentences losses;
   std::size_t made = 0;
   for (std::size_t i = 0; i < 3 * max_losses; ++i) {
     losses.add([&] {
@@ -24,11 +24,11 @@ TEST(Losses, SentencesAreMadeOnlyWhileThereIsRoom) {
   EXPECT_EQ(sentences.front(), "0");
   EXPECT_EQ(sentences[max_losses - 1], std::to_string(max_losses - 1));
   EXPECT_EQ(sentences.back(),
-            std::to_string(2 * max_losses) + " more losses that this list has no room for");
+            std::to_string(2 * max_losses) + " more, for which this list has no room");
 }
 
-TEST(Losses, TakingLeavesNothingBehind) {
-  Losses losses;
+TEST(Sentences, TakingLeavesNothingBehind) {
+  Sentences losses;
   for (std::size_t i = 0; i <= max_losses; ++i) losses.add([] { return std::string("x"); });
   losses.take();
   EXPECT_THAT(losses.take(), ::testing::IsEmpty());

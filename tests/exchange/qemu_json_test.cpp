@@ -65,16 +65,17 @@ TEST(QemuJson, WhatTheFormatCannotCarryIsListed) {
   const Exported exported = export_qemu(variables);
   const std::string guid = "-" + to_string(vendor);
   EXPECT_THAT(
+      exported.left_out,
+      ElementsAre("Volatile" + guid + ": it is volatile", guid + ": the name is empty",
+                  "S\xef\xbf\xbd" + guid + ": the name has a surrogate without its partner"));
+  EXPECT_THAT(
       exported.losses,
-      ElementsAre(
-          "Volatile" + guid + ": volatile, left out", guid + ": the name is empty; left out",
-          "S\xef\xbf\xbd" + guid + ": the name has a surrogate without its partner, left out",
-          "Gr\u00fc\u00df" + guid +
-              ": the name goes beyond ASCII, and QEMU itself will take it for another one",
-          "Fields" + guid +
-              ": its time 2026-11-21T05:26:30 has no attribute to go with, and is left out",
-          "Fields" + guid + ": monotonic count 5 left out",
-          "Fields" + guid + ": public key index 6 left out"));
+      ElementsAre("Gr\u00fc\u00df" + guid +
+                      ": the name goes beyond ASCII, and QEMU itself will take it for another one",
+                  "Fields" + guid +
+                      ": its time 2026-11-21T05:26:30 has no attribute to go with, and is left out",
+                  "Fields" + guid + ": monotonic count 5 left out",
+                  "Fields" + guid + ": public key index 6 left out"));
   const auto imported = import_qemu(exported.bytes);
   ASSERT_TRUE(imported) << imported.error().message;
   EXPECT_THAT(imported->variables,
@@ -100,6 +101,7 @@ TEST(QemuJson, WhatAStoreCannotCarryIsListed) {
     SCOPED_TRACE(changes.dump());
     const Imported imported = imported_with(changes);
     EXPECT_THAT(imported.losses, ElementsAre(loss));
+    EXPECT_THAT(imported.left_out, IsEmpty());
     EXPECT_THAT(imported.variables, ElementsAre(make_variable(u"A")));
   };
   expect_loss({{"attr", 0x47}}, where + ": attribute bits 0x40 are no store's and left out");
@@ -115,8 +117,20 @@ TEST(QemuJson, WhatAStoreCannotCarryIsListed) {
               "variables[0].color: unknown key, left out");
 
   const Imported no_variable = imported_with({{"attr", 0x6}});
-  EXPECT_THAT(no_variable.losses, ElementsAre(where + ": volatile, left out"));
+  EXPECT_THAT(no_variable.left_out, ElementsAre(where + ": it is volatile"));
+  EXPECT_THAT(no_variable.losses, IsEmpty());
   EXPECT_THAT(no_variable.variables, IsEmpty());
+}
+
+TEST(QemuJson, OfWhatIsLeftOutNothingElseIsListed) {
+  store::Variable whole = make_variable({u'S', 0xd800});
+  whole.monotonic_count = 5;
+  const Exported exported = export_qemu(std::vector{whole});
+  EXPECT_EQ(exported.left_out.size(), 1U);
+  EXPECT_THAT(exported.losses, IsEmpty());
+  const Imported imported = imported_with({{"attr", 0x46}, {"time", time_text}});
+  EXPECT_EQ(imported.left_out.size(), 1U);
+  EXPECT_THAT(imported.losses, IsEmpty());
 }
 
 TEST(QemuJson, UnknownKeysOfTheDocumentAreLosses) {
@@ -146,7 +160,7 @@ TEST(QemuJson, TheListOfLossesIsBounded) {
   const auto imported = import_qemu(bytes_of("{" + keys + "\"version\":2,\"variables\":[]}"));
   ASSERT_TRUE(imported) << imported.error().message;
   ASSERT_EQ(imported->losses.size(), max_losses + 1);
-  EXPECT_EQ(imported->losses.back(), "5 more losses that this list has no room for");
+  EXPECT_EQ(imported->losses.back(), "5 more, for which this list has no room");
 }
 
 TEST(QemuJson, EveryFieldIsChecked) {

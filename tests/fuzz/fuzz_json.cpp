@@ -17,9 +17,11 @@ void check_own(std::span<const std::byte> bytes) {
     require(imported.error().code == Errc::invalid_argument, "refusals are invalid_argument");
     return;
   }
-  require(imported->losses.empty(), "efistore's own JSON has no losses");
+  require(imported->losses.empty() && imported->left_out.empty(),
+          "efistore's own JSON has no losses");
   const exchange::Exported exported = exchange::export_json(imported->variables);
-  require(exported.losses.empty(), "what was imported is exported whole");
+  require(exported.losses.empty() && exported.left_out.empty(),
+          "what was imported is exported whole");
   const auto again = exchange::import_json(exported.bytes);
   require(again.has_value(), "what was exported is imported");
   require(again->variables == imported->variables, "variables come back the same");
@@ -31,13 +33,16 @@ void check_qemu(std::span<const std::byte> bytes) {
     require(imported.error().code == Errc::invalid_argument, "refusals are invalid_argument");
     return;
   }
-  require(imported->losses.size() <= exchange::max_losses + 1, "the list of losses is bounded");
+  require(imported->losses.size() <= exchange::max_losses + 1 &&
+              imported->left_out.size() <= exchange::max_losses + 1,
+          "the lists of losses are bounded");
   for (const bool omit_zero_time : {false, true}) {
     const exchange::Exported exported =
         exchange::export_qemu(imported->variables, {.omit_zero_time = omit_zero_time});
     const auto again = exchange::import_qemu(exported.bytes);
     require(again.has_value(), "what was exported is imported");
-    require(again->losses.empty(), "an export of ours has nothing that a store cannot carry");
+    require(again->losses.empty() && again->left_out.empty(),
+            "an export of ours has nothing that a store cannot carry");
     require(again->variables == imported->variables, "variables come back the same");
   }
 }

@@ -14,6 +14,12 @@ Outcome<variable::VariableId> variable_from_argument(const std::string& argument
   return std::move(*id);
 }
 
+void print_each(std::string_view prefix, const std::vector<std::string>& messages) {
+  for (const std::string& message : messages) {
+    print_message(program_name, fmt::format("{}{}", prefix, message));
+  }
+}
+
 void warn_of_damage(const std::string& locator, const store::VariableStore& store) {
   if (!store.report().damaged) return;
   print_message(program_name,

@@ -7,6 +7,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "efistore/store/variable_store.hpp"
 #include "efistore/variable/variable_id.hpp"
@@ -48,6 +49,9 @@ void add_set(CLI::App& app, Action& action);
 
 /// NAME-GUID, or NAME of the global namespace; anything else is wrong usage.
 Outcome<variable::VariableId> variable_from_argument(const std::string& argument);
+
+/// Says each of `messages` in a line of its own on standard error, with `prefix`.
+void print_each(std::string_view prefix, const std::vector<std::string>& messages);
 
 /// Says on standard error that the store is damaged, if it is.
 void warn_of_damage(const std::string& locator, const store::VariableStore& store);

@@ -84,14 +84,14 @@ Outcome<ExitCode> run_export(const GlobalOptions& global, const ExportOptions& o
     report["variables"] = count;
   }
   report["size"] = exported.bytes.size();
-  report["not_exported"] = exported.losses;
+  report["not_exported"] = exported.left_out;
+  report["exported_with_loss"] = exported.losses;
 
   const auto written = options.output ? write_file(*options.output, exported.bytes)
                                       : write_raw_output(exported.bytes);
   if (!written) return tl::unexpected(written.error());
-  for (const std::string& loss : exported.losses) {
-    print_message(program_name, "not exported: " + loss);
-  }
+  print_each("not exported: ", exported.left_out);
+  print_each("exported with loss: ", exported.losses);
   if (global.json) print_json(report);
   return ExitCode::success;
 }

@@ -73,7 +73,7 @@ Outcome<exchange::Imported> import_image(const std::string& file) {
   const auto source = open_store_on(name, std::move(device), flash::OpenMode::read_only);
   if (!source) return tl::unexpected(source.error());
   warn_of_damage(name, *source);
-  return exchange::Imported{.variables = variables_of(*source), .losses = {}};
+  return exchange::Imported{.variables = variables_of(*source), .left_out = {}, .losses = {}};
 }
 
 Outcome<exchange::Imported> read_variables(const ImportOptions& options) {
@@ -88,18 +88,18 @@ Outcome<exchange::Imported> read_variables(const ImportOptions& options) {
   return std::move(*imported);
 }
 
-/// Moves variables that have no place in a non-volatile store to the losses.
+/// Moves variables that have no place in a non-volatile store to those left out.
 void drop_unstorable(exchange::Imported& imported) {
   constexpr std::uint32_t storable = attributes::supported & ~attributes::append_write;
   std::erase_if(imported.variables, [&imported](const store::Variable& variable) {
     const std::string name = variable::to_string(variable.name, variable.guid);
     if ((variable.attributes & ~storable) != 0) {
-      imported.losses.push_back(fmt::format("{}: a store keeps no variable with attributes {}",
-                                            name, attributes_to_string(variable.attributes)));
+      imported.left_out.push_back(fmt::format("{}: a store keeps no variable with attributes {}",
+                                              name, attributes_to_string(variable.attributes)));
       return true;
     }
     if ((variable.attributes & attributes::non_volatile) == 0) {
-      imported.losses.push_back(name + ": it is volatile");
+      imported.left_out.push_back(name + ": it is volatile");
       return true;
     }
     return false;
@@ -138,15 +138,17 @@ Outcome<std::vector<store::Variable>> merge(std::vector<store::Variable> present
 }
 
 void report(const GlobalOptions& global, const std::string& locator, const ImportCounts& counts,
-            const std::vector<std::string>& losses) {
-  for (const std::string& loss : losses) print_message(program_name, "not imported: " + loss);
+            const exchange::Imported& imported) {
+  print_each("not imported: ", imported.left_out);
+  print_each("imported with loss: ", imported.losses);
   if (global.json) {
     print_json(Json{{"store", locator},
                     {"added", counts.added},
                     {"replaced", counts.replaced},
                     {"unchanged", counts.unchanged},
                     {"removed", counts.removed},
-                    {"not_imported", losses}});
+                    {"not_imported", imported.left_out},
+                    {"imported_with_loss", imported.losses}});
   } else {
     print(fmt::format("{}: added {}, replaced {}, unchanged {}, removed {}\n",
                       escape(locator, EscapeStyle::line), counts.added, counts.replaced,
@@ -172,7 +174,7 @@ Outcome<ExitCode> run_import(const GlobalOptions& global, const ImportOptions& o
       return fail_with(fmt::format("{}: {}", *locator, done.error().message));
     }
   }
-  report(global, *locator, counts, imported->losses);
+  report(global, *locator, counts, *imported);
   return ExitCode::success;
 }
 
