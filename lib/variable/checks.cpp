@@ -50,14 +50,6 @@ EfiResult<void> check_attributes(const Services::State& state, std::uint32_t att
   return {};
 }
 
-/// The limit that the attributes select, EDK2's for the whole record.
-std::uint32_t max_size(const Limits& limits, std::uint32_t attributes) noexcept {
-  if ((attributes & attributes::hardware_error_record) != 0) return limits.max_hardware_error_size;
-  if ((attributes & attributes::any_authenticated) != 0) return limits.max_authenticated_size;
-  if ((attributes & attributes::non_volatile) != 0) return limits.max_variable_size;
-  return limits.max_volatile_size;
-}
-
 }  // namespace
 
 bool is_deletion(std::uint32_t attributes, std::size_t data_size) noexcept {
@@ -94,7 +86,7 @@ EfiResult<void> check_request(const Services::State& state, const SetRequest& re
   }
   const std::uint64_t name_size = (std::uint64_t{request.name.size()} + 1) * sizeof(char16_t);
   const std::uint64_t data_size = payload_of(request).size();
-  const std::uint64_t limit = max_size(state.limits, request.attributes) - state.header_size();
+  const std::uint64_t limit = state.limits.max_content_size(request.attributes, state.nv.format());
   // A hostile caller's sizes can be such that their sum wraps around.
   if (name_size > limit || data_size > limit - name_size) {
     return refuse(EfiStatus::invalid_parameter,

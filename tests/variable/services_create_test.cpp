@@ -83,6 +83,22 @@ TEST(LimitsOfLayout, AreThoseOfTheFirmwareThatMadeIt) {
   EXPECT_EQ(small.max_authenticated_size, 0x2800U);
 }
 
+TEST(Limits, OfNameAndDataFollowTheAttributesAndTheFormat) {
+  const Limits limits{.max_variable_size = 1000,
+                      .max_authenticated_size = 2000,
+                      .max_volatile_size = 3000,
+                      .max_hardware_error_size = 40};
+  const auto content = [&limits](std::uint32_t attributes) {
+    return limits.max_content_size(attributes, store::RecordFormat::authenticated);
+  };
+  EXPECT_EQ(content(0x7), 940U);
+  EXPECT_EQ(content(0x27), 1940U);
+  EXPECT_EQ(content(0x17), 1940U);
+  EXPECT_EQ(content(0x6), 2940U);
+  EXPECT_EQ(content(0xf), 0U);
+  EXPECT_EQ(limits.max_content_size(0x7, store::RecordFormat::normal), 968U);
+}
+
 TEST(LimitsOfLayout, AreCutDownToTheStore) {
   const Limits limits = Limits::for_layout(small_layout());
   EXPECT_EQ(limits.max_variable_size, 0x1000U);

@@ -23,8 +23,8 @@ namespace {
 
 constexpr const char* footer =
     R"(Variables of FILE take the place of those of the same name. All are written in one step or
-none is. This is provisioning: rules and signatures that SetVariable would check are not
-checked. FILE is - for standard input; with --format image it can be any store.
+none is. This is provisioning: of what SetVariable would check only the limits on sizes are,
+no signatures and no contents. FILE is - for standard input; with --format image it can be any store.
 
 Examples:
   efistore --store vars.fd import --format json backup.json
@@ -44,6 +44,17 @@ struct ImportCounts {
   std::size_t unchanged = 0;
   std::size_t removed = 0;
 };
+
+std::string input_name(const ImportOptions& options) {
+  return options.file == "-" ? "standard input" : options.file;
+}
+
+/// The variable for a message, cut to what a line can take.
+std::string label(const store::Variable& variable) {
+  constexpr std::size_t shown = 64;
+  if (variable.name.size() <= shown) return variable::to_string(variable.name, variable.guid);
+  return variable::to_string(variable.name.substr(0, shown) + u'\u2026', variable.guid);
+}
 
 std::vector<store::Variable> variables_of(const store::VariableStore& source) {
   std::vector<store::Variable> variables;
@@ -83,8 +94,9 @@ Outcome<exchange::Imported> read_variables(const ImportOptions& options) {
   auto imported = options.format == "json"   ? exchange::import_json(*bytes)
                   : options.format == "qemu" ? exchange::import_qemu(*bytes)
                                              : exchange::import_ubootefi(*bytes);
-  const std::string name = options.file == "-" ? "standard input" : options.file;
-  if (!imported) return fail_with(fmt::format("{}: {}", name, imported.error().message));
+  if (!imported) {
+    return fail_with(fmt::format("{}: {}", input_name(options), imported.error().message));
+  }
   return std::move(*imported);
 }
 
@@ -92,8 +104,10 @@ Outcome<exchange::Imported> read_variables(const ImportOptions& options) {
 void drop_unstorable(exchange::Imported& imported) {
   constexpr std::uint32_t storable = attributes::supported & ~attributes::append_write;
   std::erase_if(imported.variables, [&imported](const store::Variable& variable) {
-    const std::string name = variable::to_string(variable.name, variable.guid);
-    if ((variable.attributes & ~storable) != 0) {
+    const std::string name = label(variable);
+    // SetVariable takes no access for a deletion, and runtime access alone for a mistake.
+    if ((variable.attributes & ~storable) != 0 ||
+        (variable.attributes & attributes::bootservice_access) == 0) {
       imported.left_out.push_back(fmt::format("{}: a store keeps no variable with attributes {}",
                                               name, attributes_to_string(variable.attributes)));
       return true;
@@ -104,6 +118,35 @@ void drop_unstorable(exchange::Imported& imported) {
     }
     return false;
   });
+}
+
+/// Refuses what SetVariable could never have made, and firmware may trip over: EDK2 asserts that
+/// variables have data, and its buffers have the size of the largest.
+Outcome<void> check_limits(const std::string& source, const std::vector<store::Variable>& variables,
+                           const store::Layout& layout) {
+  const auto limits = variable::Limits::for_layout(layout);
+  for (const store::Variable& variable : variables) {
+    const auto refuse = [&](std::string_view problem) {
+      return fail_with(fmt::format("{}: {}: {}", source, label(variable), problem));
+    };
+    if (variable.data.empty()) return refuse("no data, expected at least 1 byte");
+    const std::size_t size = (variable.name.size() + 1) * sizeof(char16_t) + variable.data.size();
+    const std::uint32_t limit = limits.max_content_size(variable.attributes, layout.format);
+    if (size > limit) {
+      return refuse(
+          fmt::format("name and data take {} bytes, expected at most {} in a store of "
+                      "layout {}",
+                      size, limit, layout.name()));
+    }
+    if (layout.format == store::RecordFormat::normal &&
+        (variable.attributes & attributes::any_authenticated) != 0) {
+      return refuse(
+          fmt::format("attributes {}, and the store's normal format has no authenticated "
+                      "variables",
+                      attributes_to_string(variable.attributes)));
+    }
+  }
+  return {};
 }
 
 /// What the store is to hold: `incoming` over `present`, or `incoming` alone. Variables that stay
@@ -165,6 +208,9 @@ Outcome<ExitCode> run_import(const GlobalOptions& global, const ImportOptions& o
   drop_unstorable(*imported);
   auto target = open_store(*locator, flash::OpenMode::read_write);
   if (!target) return tl::unexpected(std::move(target).error());
+  if (auto fit = check_limits(input_name(options), imported->variables, target->layout()); !fit) {
+    return tl::unexpected(std::move(fit).error());
+  }
   const std::vector<store::Variable> present = variables_of(*target);
   ImportCounts counts;
   const auto wanted = merge(present, std::move(imported->variables), options.replace, counts);

@@ -13,6 +13,11 @@ struct Limits {
   /// OVMF's for its layouts; for others the defaults, cut down to what the store can hold.
   static Limits for_layout(const store::Layout& layout) noexcept;
 
+  /// Bytes that name (with its NUL) and data of a variable may have together: the maximum that the
+  /// attributes select, less the record's header.
+  std::uint32_t max_content_size(std::uint32_t attributes,
+                                 store::RecordFormat format) const noexcept;
+
   std::uint32_t max_variable_size = 0x8400;        ///< PcdMaxVariableSize
   std::uint32_t max_authenticated_size = 0x8400;   ///< PcdMaxAuthVariableSize
   std::uint32_t max_volatile_size = 0x8400;        ///< PcdMaxVolatileVariableSize
