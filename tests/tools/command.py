@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """The efistore command as its tests call it: in a folder of their own, held to its contract."""
 
+import contextlib
 import json
 import os
 import pathlib
 import subprocess
 import tempfile
+import time
 import unittest
 
 import script_test
@@ -77,6 +79,31 @@ class CommandTest(unittest.TestCase):
         listed = self.json("list", "--all", "-l", store=store)["variables"]
         return {f"{entry['name']}-{entry['guid']}":
                 (entry["attributes"], entry["data"], entry.get("time")) for entry in listed}
+
+    @contextlib.contextmanager
+    def waiting_for(self, fifo: str, *words, store="vars.fd"):
+        """The command while it waits for the rest of a FIFO that is made here; gives the process
+        and the end to write to. Nobody has written anything yet."""
+        os.mkfifo(self.path(fifo))
+        process = subprocess.Popen(
+            [os.environ["EFISTORE_COMMAND"], "--store", store, *words], cwd=self.folder,
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        try:
+            deadline = time.monotonic() + TIMEOUT_S
+            while True:
+                try:
+                    end = os.open(self.path(fifo), os.O_WRONLY | os.O_NONBLOCK)
+                    break
+                except OSError:  # nobody reads yet
+                    self.assertIsNone(process.poll(), "it ended without reading the FIFO")
+                    self.assertLess(time.monotonic(), deadline)
+                    time.sleep(0.01)
+            os.set_blocking(end, True)
+            with open(end, "wb", buffering=0) as writer:
+                yield process, writer
+        finally:
+            process.kill()
+            process.communicate()
 
     def keeps(self, name: str):
         """A context in which the file must not change."""

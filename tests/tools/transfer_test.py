@@ -141,6 +141,15 @@ class TransferTest(command.CommandTest):
             # Also when the source is the store itself.
             self.run_it("import", "--format", "image", "vars.fd")
 
+    def test_the_store_is_free_while_an_import_is_awaited(self):
+        with self.waiting_for("fifo", "import", "--format", "json", "fifo") as (process, writer):
+            self.run_it("set", own("Early"), "--text", "x")
+            writer.write(document(("Late", 7, "01")))
+            writer.close()
+            self.assertEqual(process.communicate(timeout=60),
+                             (b"vars.fd: added 1, replaced 0, unchanged 0, removed 0\n", b""))
+        self.assertEqual(self.names(), [own("Early"), own("Late")])
+
     def test_import_is_all_or_nothing(self):
         self.run_it("create", "--force", "--layout", "ovmf-2m")
         self.import_json(("A", 7, "01"))

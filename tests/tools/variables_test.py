@@ -131,6 +131,39 @@ class VariablesTest(command.CommandTest):
                      r'"\\xff" names no variable.*')):
                 self.fails("set", *words, code=USAGE, message=message)
 
+    def test_the_store_is_free_while_the_data_are_awaited(self):
+        with self.waiting_for("fifo", "set", own("Late"), "-f", "fifo") as (process, writer):
+            self.run_it("set", own("Early"), "--text", "x")
+            writer.write(b"a")
+            self.run_it("set", own("Between"), "--text", "y")
+            writer.write(b"b")
+            writer.close()
+            self.assertEqual(process.communicate(timeout=60), (b"", b""))
+            self.assertEqual(process.returncode, 0)
+        self.assertEqual({name: data for name, (_, data, _) in self.contents().items()},
+                         {own("Early"): "78", own("Between"): "79", own("Late"): "6162"})
+
+    def test_a_pipe_has_limits(self):
+        with self.keeps("vars.fd"):
+            with self.waiting_for("fifo", "set", own("A"), "-f", "fifo") as (process, writer):
+                with self.assertRaises(BrokenPipeError):  # long before all of it
+                    for _ in range(128):
+                        writer.write(bytes(1 << 20))
+                self.assertEqual(process.communicate(timeout=60),
+                                 (b"", b"efistore: fifo: more than the 67108864 bytes that are "
+                                       b"taken\n"))
+                self.assertEqual(process.returncode, FAILURE)
+
+    def test_what_is_wrong_without_the_data_is_said_before_they_are_awaited(self):
+        os.mkfifo(self.path("fifo"))
+        for words, options, message in (
+                (["nonsense-", "-a", "xx"], {}, '-a: "xx": .*'),
+                (["nonsense-", "-a", "0"], {}, "-a: .*"),
+                ([""], {}, '"" names no variable.*'),
+                ([own("A")], {"store": ""}, "--store: .*")):
+            self.fails("set", *words, "-f", "fifo", code=USAGE, message=message, **options)
+        self.fails("set", own("A"), "-f", "fifo", "-a", "bs", message=".*volatile.*")
+
     def test_files_that_cannot_be_read(self):
         with self.keeps("vars.fd"):
             self.fails("set", own("A"), "-f", "none", message="none: No such file or directory")

@@ -63,50 +63,54 @@ Outcome<std::vector<std::byte>> data_from_options(const SetOptions& options) {
   return std::vector<std::byte>(bytes.begin(), bytes.end());
 }
 
-/// The attributes to write with, APPEND included.
-Outcome<std::uint32_t> choose_attributes(const SetOptions& options, const std::string& name,
-                                         const variable::Services& services,
-                                         const variable::VariableId& id) {
-  std::uint32_t wanted = attributes::default_new;
-  if (options.attributes) {
-    const auto given = attributes_from_string(*options.attributes);
-    if (!given) {
-      return fail_usage(
-          fmt::format("-a: \"{}\": some of nv,bs,rt,hr,aw,at,ap,eaw or a number were expected",
-                      *options.attributes));
-    }
-    wanted = *given;
-    constexpr std::uint32_t access = attributes::bootservice_access | attributes::runtime_access;
-    // UEFI takes such a write for a deletion, which nobody expects of `set`.
-    if (wanted == 0) return fail_usage("-a: no attributes would delete the variable; use `delete`");
-    if ((wanted & attributes::non_volatile) == 0 && (wanted & access) != 0) {
-      return fail_with(fmt::format(
-          "{}: a volatile variable would be gone when this command ends; add nv to its attributes",
-          name));
-    }
-  } else if (const auto existing = services.get(id.name, id.guid)) {
-    wanted = existing->attributes;
+/// What -a asks for; none without it.
+Outcome<std::optional<std::uint32_t>> attributes_from_options(const SetOptions& options,
+                                                              const std::string& name) {
+  if (!options.attributes) return std::optional<std::uint32_t>{};
+  const auto given = attributes_from_string(*options.attributes);
+  if (!given) {
+    return fail_usage(
+        fmt::format("-a: \"{}\": some of nv,bs,rt,hr,aw,at,ap,eaw or a number were expected",
+                    *options.attributes));
   }
-  return options.append ? wanted | attributes::append_write : wanted;
+  constexpr std::uint32_t access = attributes::bootservice_access | attributes::runtime_access;
+  // UEFI takes such a write for a deletion, which nobody expects of `set`.
+  if (*given == 0) return fail_usage("-a: no attributes would delete the variable; use `delete`");
+  if ((*given & attributes::non_volatile) == 0 && (*given & access) != 0) {
+    return fail_with(fmt::format(
+        "{}: a volatile variable would be gone when this command ends; add nv to its attributes",
+        name));
+  }
+  return given;
+}
+
+std::uint32_t present_attributes(const variable::Services& services,
+                                 const variable::VariableId& id) {
+  const auto existing = services.get(id.name, id.guid);
+  return existing ? existing->attributes : attributes::default_new;
 }
 
 Outcome<ExitCode> run_set(const GlobalOptions& global, const SetOptions& options) {
   const auto id = variable_from_argument(options.name);
   if (!id) return tl::unexpected(id.error());
   const std::string name = variable::to_string(*id);
-  const auto data = data_from_options(options);
-  if (!data) return tl::unexpected(data.error());
   const auto locator = global.locator();
   if (!locator) return tl::unexpected(locator.error());
+  const auto given = attributes_from_options(options, name);
+  if (!given) return tl::unexpected(given.error());
+  // Before the store is opened, and behind all that can be refused without it: a pipe may make us
+  // wait for as long as it likes, and nobody else shall wait for the store meanwhile.
+  const auto data = data_from_options(options);
+  if (!data) return tl::unexpected(data.error());
   auto services = open_services(*locator, flash::OpenMode::read_write);
   if (!services) return tl::unexpected(services.error());
-  const auto wanted = choose_attributes(options, name, *services, *id);
-  if (!wanted) return tl::unexpected(wanted.error());
-  if (data->empty() && (*wanted & attributes::append_write) == 0) {
+  std::uint32_t wanted = *given ? **given : present_attributes(*services, *id);
+  if (options.append) wanted |= attributes::append_write;
+  if (data->empty() && (wanted & attributes::append_write) == 0) {
     return fail_usage(name + ": a variable cannot be without data; `delete` removes it");
   }
   const auto done =
-      services->set({.name = id->name, .guid = id->guid, .attributes = *wanted, .data = *data});
+      services->set({.name = id->name, .guid = id->guid, .attributes = wanted, .data = *data});
   if (!done) return fail_with(name, done.error());
   return ExitCode::success;
 }
