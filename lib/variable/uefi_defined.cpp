@@ -8,6 +8,7 @@
 
 #include "efistore/base/attributes.hpp"
 #include "efistore/base/bytes.hpp"
+#include "efistore/base/load_option.hpp"
 #include "efistore/variable/variable_id.hpp"
 
 #include "state.hpp"
@@ -17,35 +18,22 @@ namespace efistore::variable {
 using namespace literals;
 
 bool is_device_path(std::span<const std::byte> data) {
-  constexpr std::uint8_t end_type = 0x7f;
-  constexpr std::uint8_t end_entire_subtype = 0xff;
   constexpr std::uint8_t media_type = 0x04;
   constexpr std::uint8_t media_file_path_subtype = 0x04;
-  constexpr std::size_t header_size = 4;
   ByteReader reader(data);
-  while (true) {
-    const std::uint8_t type = reader.u8();
-    const std::uint8_t subtype = reader.u8();
-    const std::uint16_t length = reader.u16();
-    if (!reader.ok() || length < header_size) return false;
-    if (type == end_type && subtype == end_entire_subtype) return length == header_size;
-    const auto body = reader.take(length - header_size);
-    if (!reader.ok()) return false;
-    if (type == media_type && subtype == media_file_path_subtype) {
+  while (const auto node = next_device_path_node(reader)) {
+    if (node->is_end()) return node->body.empty();
+    if (node->type == media_type && node->subtype == media_file_path_subtype) {
       // The path is a CHAR16 string that ends in NUL.
-      if (body.size() < 2 || ByteReader(body.last(2)).u16() != 0) return false;
+      if (node->body.size() < 2 || ByteReader(node->body.last(2)).u16() != 0) return false;
     }
   }
+  return false;
 }
 
 bool is_load_option(std::span<const std::byte> data) {
-  ByteReader reader(data);
-  reader.u32();  // Attributes
-  const std::uint16_t path_size = reader.u16();
-  while (reader.ok() && reader.u16() != 0) {
-  }
-  const auto path = reader.take(path_size);
-  return reader.ok() && path.size() >= 4 && is_device_path(path);
+  const auto option = split_load_option(data);
+  return option && is_device_path(option->file_path);
 }
 
 namespace {

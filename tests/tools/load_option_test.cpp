@@ -50,7 +50,7 @@ TEST(LoadOption, HasItsParts) {
   const auto parsed = parse_load_option(bytes);
   ASSERT_TRUE(parsed);
   EXPECT_EQ(parsed->attributes, 1U);
-  EXPECT_EQ(parsed->description, "Ab");
+  EXPECT_EQ(description_text(*parsed), "Ab");
   EXPECT_EQ(to_hex(parsed->file_path), file_path_node + end_node);
   EXPECT_EQ(to_hex(parsed->extra_data), "c0ffee");
   EXPECT_EQ(format_device_path(parsed->file_path), "File(\\AB)");

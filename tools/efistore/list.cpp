@@ -42,7 +42,7 @@ std::optional<DecodedOption> decode_option(const variable::VariableView& view) {
   if (!option) return std::nullopt;
   const auto path = format_device_path(option->file_path);
   if (!path) return std::nullopt;
-  return DecodedOption{.description = option->description,
+  return DecodedOption{.description = description_text(*option),
                        .path = *path,
                        .active = (option->attributes & load_option_active) != 0};
 }

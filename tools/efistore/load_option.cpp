@@ -26,9 +26,6 @@ struct Free {
 };
 using MallocedText = std::unique_ptr<char, Free>;
 
-constexpr std::uint8_t end_type = 0x7f;
-constexpr std::uint8_t end_entire = 0xff;
-constexpr std::size_t node_header_size = 4;
 /// No firmware makes text of this size of a device path.
 constexpr std::size_t max_path_text_size = 4096;
 
@@ -42,13 +39,9 @@ bool is_path_list(std::span<const std::byte> path) {
   ByteReader reader(path);
   bool ended = false;
   while (reader.remaining() != 0) {
-    const std::uint8_t type = reader.u8();
-    const std::uint8_t sub_type = reader.u8();
-    const std::uint16_t length = reader.u16();
-    if (!reader.ok() || length < node_header_size) return false;
-    reader.skip(length - node_header_size);
-    if (!reader.ok()) return false;
-    ended = type == end_type && sub_type == end_entire;
+    const auto node = next_device_path_node(reader);
+    if (!node) return false;
+    ended = node->is_end();
   }
   return ended;
 }
@@ -84,22 +77,15 @@ bool is_load_option_name(std::u16string_view name, const Guid& guid) {
 }
 
 std::optional<LoadOption> parse_load_option(std::span<const std::byte> data) {
-  ByteReader reader(data);
-  LoadOption option;
-  option.attributes = reader.u32();
-  const std::uint16_t path_size = reader.u16();
-  std::u16string description;
-  while (true) {
-    const char16_t unit = reader.u16();
-    if (!reader.ok()) return std::nullopt;
-    if (unit == u'\0') break;
-    description += unit;
-  }
-  option.description = to_utf8(description);
-  option.file_path = reader.take(path_size);
-  if (!reader.ok() || !is_path_list(option.file_path)) return std::nullopt;
-  option.extra_data = reader.take(reader.remaining());
-  return option;
+  const auto option = split_load_option(data);
+  return option && is_path_list(option->file_path) ? option : std::nullopt;
+}
+
+std::string description_text(const LoadOption& option) {
+  std::u16string text(option.description.size() / sizeof(char16_t), u'\0');
+  ByteReader reader(option.description);
+  for (char16_t& unit : text) unit = reader.u16();
+  return to_utf8(text);
 }
 
 std::optional<std::string> format_device_path(std::span<const std::byte> path) {

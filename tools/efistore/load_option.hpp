@@ -11,6 +11,7 @@
 #include <string_view>
 
 #include "efistore/base/guid.hpp"
+#include "efistore/base/load_option.hpp"
 
 namespace efistore::tools {
 
@@ -21,17 +22,12 @@ std::optional<std::string> guid_name(const Guid& guid);
 /// #### four hexadecimal digits: variables that hold an EFI_LOAD_OPTION (UEFI 2.10, 3.1.3).
 bool is_load_option_name(std::u16string_view name, const Guid& guid);
 
-/// The parts of an EFI_LOAD_OPTION that stand at their place.
-struct LoadOption {
-  std::uint32_t attributes = 0;
-  std::string description;                ///< generalised UTF-8, not escaped
-  std::span<const std::byte> file_path;   ///< whole device paths, the last one ended
-  std::span<const std::byte> extra_data;  ///< OptionalData
-};
-
-/// None if a part does not lie in `data`, the description does not end, or the device path's nodes
-/// do not fill their list exactly. The result views `data`.
+/// A load option for which the command vouches: none if its device path's nodes do not fill their
+/// list exactly, the last one an end node.
 std::optional<LoadOption> parse_load_option(std::span<const std::byte> data);
+
+/// The description in generalised UTF-8, not escaped.
+std::string description_text(const LoadOption& option);
 
 /// The device path's text by libefivar ("HD(1,GPT,…)/File(\EFI\BOOT\BOOTX64.EFI)"), not escaped.
 /// It is formatted in a confined child, because libefivar believes what nodes say of themselves.
