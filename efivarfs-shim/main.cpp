@@ -11,13 +11,16 @@
 #include <ctime>
 #include <exception>
 #include <string>
+#include <string_view>
 #include <utility>
 
-#include "efistore/flash/open.hpp"
 #include "efistore/store/variable_store.hpp"
 #include "efistore/variable/limits.hpp"
 #include "efistore/variable/services.hpp"
 
+#include "common/escape.hpp"
+#include "common/locator.hpp"
+#include "common/outcome.hpp"
 #include "end_signals.hpp"
 #include "file_system.hpp"
 #include "firmware_boot.hpp"
@@ -30,9 +33,11 @@
 namespace efistore::shim {
 namespace {
 
+constexpr const char* program_name = "efivarfs-shim";
+
 /// One line on standard error.
-void complain(const std::string& message) {
-  fmt::print(stderr, "efivarfs-shim: {}\n", message);
+void complain(std::string_view message) {
+  tools::print_message(program_name, message);
 }
 
 /// Where messages go: standard error until the program leaves it for the background, then the
@@ -43,7 +48,8 @@ struct Log {
 
   void error(const std::string& message) const {
     if (in_background) {
-      ::syslog(LOG_ERR, "%s: %s", store.c_str(), message.c_str());
+      const std::string line = tools::escape(store + ": " + message, tools::EscapeStyle::line);
+      ::syslog(LOG_ERR, "%s", line.c_str());
     } else {
       complain(message);
     }
@@ -56,19 +62,16 @@ timespec current_time() {
   return now;
 }
 
-/// The store's errors speak of places in the volume; this names the file or device as well, and the
-/// next step where there is one.
+/// As the command says it, and what a mount can do besides.
 tl::unexpected<Error> store_error(const std::string& store, Error error) {
-  if (error.message.find(store) == std::string::npos) error.message = store + ": " + error.message;
-  if (error.code == Errc::blank) error.message += "; `efistore create` makes a store there";
-  if (error.code == Errc::damaged) error.message += "; `efistore check` has the details";
+  error.message = tools::describe_open_error(store, error);
   if (error.code == Errc::permission) error.message += "; -o ro mounts what can only be read";
   return tl::unexpected<Error>(std::move(error));
 }
 
 Result<store::VariableStore> open_store(const Options& options) {
   const auto mode = options.read_only ? flash::OpenMode::read_only : flash::OpenMode::read_write;
-  auto device = flash::open_device(options.store, mode);
+  auto device = tools::open_locator(options.store, mode);
   if (!device) return store_error(options.store, std::move(device).error());
   auto opened = store::VariableStore::open(std::move(*device), {.read_only = options.read_only});
   if (!opened) return store_error(options.store, std::move(opened).error());
@@ -177,7 +180,7 @@ int main_program(int argc, char** argv) {
     }
     return static_cast<int>(leave.code);
   }
-  ::openlog("efivarfs-shim", LOG_PID, LOG_DAEMON);
+  ::openlog(program_name, LOG_PID, LOG_DAEMON);
   Log log{options->store};
   const auto done = run(*options, log);
   if (done) return static_cast<int>(ExitCode::success);

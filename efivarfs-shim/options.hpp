@@ -12,9 +12,11 @@
 #include <tl/expected.hpp>
 #include <vector>
 
+#include "common/outcome.hpp"
+
 namespace efistore::shim {
 
-enum class ExitCode : int { success = 0, failure = 1, usage = 2 };
+using tools::ExitCode;
 
 struct Options {
   std::string store;

@@ -247,6 +247,19 @@ class StartTest(DaemonTest):
         self.assert_fails(run(mount.image, mount.path), mount.image, "efistore create")
         self.assertIsNone(mounted_type(mount.path))
 
+    def test_control_characters_are_escaped_in_messages(self):
+        mount = Mount()
+        self.addCleanup(mount.close)
+        for words, status in ((["\x1b[2J\n", mount.path], 1), (["--\x1b[2J\n"], 2),
+                              ([mount.image, mount.path, "-o", "uid=\x1b[2J\n"], 2)):
+            self.assert_fails(run(*words), r"\u{1b}[2J\u{a}", status=status)
+
+    def test_the_other_transports_are_refused(self):
+        mount = Mount()
+        self.addCleanup(mount.close)
+        for store in ("unix:some.sock", "/dev/efistore"):
+            self.assert_fails(run(store, mount.path), f"{store}: unsupported here")
+
     def test_it_keeps_only_the_capabilities_to_unmount(self):
         mount = self.mount()
         # Privileges are dropped after the mount is up and before the first answer.

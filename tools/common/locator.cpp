@@ -13,14 +13,8 @@ namespace efistore::tools {
 
 namespace {
 
-/// The error for a store that could not be opened, with the next step where there is one.
 tl::unexpected<Failure> fail_open(const std::string& locator, const Error& error) {
-  // The store's own errors speak of places in the volume, not of the file it lies in.
-  std::string message = error.message;
-  if (message.find(locator) == std::string::npos) message = locator + ": " + message;
-  if (error.code == Errc::blank) message += "; `efistore create` makes a store there";
-  if (error.code == Errc::damaged) message += "; `efistore check` has the details";
-  return fail_with(std::move(message));
+  return fail_with(describe_open_error(locator, error));
 }
 
 }  // namespace
@@ -55,13 +49,29 @@ Outcome<void> check_output(const std::string& locator, const std::string& path) 
   return fail_with(fmt::format("{} is the store itself; name another file for the output", path));
 }
 
+Result<std::unique_ptr<flash::Device>> open_locator(const std::string& locator,
+                                                    flash::OpenMode mode) {
+  if (locator == kernel_module_node || locator.starts_with("unix:")) {
+    return fail(
+        Errc::unsupported,
+        fmt::format("{}: unsupported here: this efistore opens image files and MTD devices only",
+                    locator));
+  }
+  return flash::open_device(locator, mode);
+}
+
+std::string describe_open_error(const std::string& locator, const Error& error) {
+  // The store's own errors speak of places in the volume, not of the file it lies in.
+  std::string message = error.message;
+  if (message.find(locator) == std::string::npos) message = locator + ": " + message;
+  if (error.code == Errc::blank) message += "; `efistore create` makes a store there";
+  if (error.code == Errc::damaged) message += "; `efistore check` has the details";
+  return message;
+}
+
 Outcome<std::unique_ptr<flash::Device>> open_flash(const std::string& locator,
                                                    flash::OpenMode mode) {
-  if (locator == kernel_module_node || locator.starts_with("unix:")) {
-    return fail_with(fmt::format(
-        "{}: unsupported here: this efistore opens image files and MTD devices only", locator));
-  }
-  auto device = flash::open_device(locator, mode);
+  auto device = open_locator(locator, mode);
   if (!device) return fail_open(locator, device.error());
   return std::move(*device);
 }

@@ -41,8 +41,16 @@ Outcome<std::string> choose_locator(const LocatorSources& sources);
 /// by what was read from it.
 Outcome<void> check_output(const std::string& locator, const std::string& path);
 
-/// Opens the flash that `locator` names.
-/// Fails for locators of other transports, which this build does not speak.
+/// Opens the flash that `locator` names. Errors: flash::open_device()'s; unsupported for locators
+/// of other transports, which this build does not speak.
+Result<std::unique_ptr<flash::Device>> open_locator(const std::string& locator,
+                                                    flash::OpenMode mode);
+
+/// The line for a store, or the flash it lies on, that could not be opened: it names `locator`, and
+/// the next step where there is one.
+std::string describe_open_error(const std::string& locator, const Error& error);
+
+/// The same as open_locator(), with that line for a failure.
 Outcome<std::unique_ptr<flash::Device>> open_flash(const std::string& locator,
                                                    flash::OpenMode mode);
 
