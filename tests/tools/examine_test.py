@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """efistore info, check, map and reclaim."""
 
+import struct
 import xml.etree.ElementTree
 
 import command
@@ -38,6 +39,15 @@ class ExamineTest(command.CommandTest):
         image[second:second + 2] = b"\0\0"
         self.path("vars.fd").write_bytes(image)
 
+    def interrupt_a_write(self):
+        """Leaves the store as firmware does whose fault-tolerant write was cut while it copied."""
+        image = bytearray(self.path("vars.fd").read_bytes())
+        queue = 0x41000 + 32
+        image[queue] = 0xfe  # allocated, not complete
+        image[queue + 24:queue + 40] = struct.pack("<QQ", 1, 0)  # one record, no private data
+        image[queue + 40] = 0xfd  # the copy in the spare area is complete
+        self.path("vars.fd").write_bytes(image)
+
     # info
 
     def test_info_as_json_has_its_keys(self):
@@ -59,14 +69,17 @@ class ExamineTest(command.CommandTest):
         space = info["space"]
         self.assertEqual(space["live"] + space["reclaimable"] + space["free"], space["capacity"])
         self.assertGreater(space["reclaimable"], 500)
-        self.assertEqual(set(info["limits"]), {"maximum_storage_size", "remaining_storage_size",
-                                               "maximum_variable_size"})
+        self.assertEqual(info["limits"],
+                         {"maximum_storage_size": space["capacity"],
+                          "remaining_storage_size": space["capacity"] - space["live"],
+                          "maximum_variable_size": 0x8400 - 60})
 
     def test_info_as_text(self):
         self.fill()
         text = self.text("info")
         for line in (r"store +vars\.fd", "layout +ovmf-4m, 528 KiB in blocks of 4 KiB",
-                     r"variables +3 \(dead records: 4\)", r"  free +\d+ bytes \(99\.\d %\)",
+                     r"variables +3 \(dead records: 4\)", r"  live +1200 bytes \(0\.5 %\)", r"  reclaimable +768 bytes \(0\.3 %\)",
+                     r"  free +\d+ bytes \(99\.\d %\)",
                      "ftw state +idle", "erase counts +not known.*", "health +clean .*"):
             self.assertRegex(text, rf"(?m)^{line}$")
 
@@ -129,6 +142,17 @@ class ExamineTest(command.CommandTest):
         self.assertTrue(checked["damaged"])
         self.assertEqual(checked["findings"][0]["severity"], "damage")
 
+    def test_check_has_the_worst_first(self):
+        self.damage()
+        image = bytearray(self.path("vars.fd").read_bytes())
+        image[50] ^= 1  # a warning, found before the damage
+        self.path("vars.fd").write_bytes(image)
+        done = self.fails("check", message=r"vars\.fd is damaged \(.*lose 3 live.*\)", stdout=None)
+        self.assertRegex(done.stdout.decode(), r"\A(damage .*\n)+(warning .*\n)+(note .*\n)*vars")
+        done = self.fails("check", "--json", message=".*", stdout=None)
+        severities = [each["severity"] for each in command.json.loads(done.stdout)["findings"]]
+        self.assertEqual(severities[:2], ["damage", "warning"])
+
     def test_a_damaged_store_is_readable_and_not_writable(self):
         self.damage()
         with self.keeps("vars.fd"):
@@ -140,6 +164,46 @@ class ExamineTest(command.CommandTest):
             self.fails("import", "--format", "json", "-", stdin=b'{"efistore":1,"variables":'
                        b'[{"name":"N","guid":"' + OWN_GUID.encode() +
                        b'","attributes":7,"data":"00"}]}', message=r"vars\.fd.* damaged.*")
+
+    def test_a_store_that_does_not_open_is_shown_with_the_reason(self):
+        self.fill()
+        self.interrupt_a_write()
+        reason = r"vars\.fd: firmware was interrupted .*"
+        with self.keeps("vars.fd"):
+            self.fails("list", message=reason)
+            done = self.fails("check", message=reason, stdout=None)
+            self.assertRegex(done.stdout.decode(), r"(?m)^vars\.fd: ovmf-4m, .*(?<!variables: 3)$")
+            done = self.fails("check", "--json", message=reason, stdout=None)
+            checked = command.json.loads(done.stdout)
+            self.assertEqual((checked["damaged"], checked["health"], "variables" in checked),
+                             (True, "damaged", False))
+            self.assertRegex(checked["open_error"], reason)
+            info = self.json("info")
+            self.assertRegex(info["open_error"], reason)
+            self.assertEqual((info["ftw"], "variables" in info), ("copying", False))
+            self.assertRegex(self.text("info"), rf"(?m)^variables +not known: {reason}$")
+
+    def test_whatever_reads_a_damaged_store_warns(self):
+        self.damage()
+        self.run_it("create", store="other.fd")
+        warning = r"\Aefistore: warning: {} is damaged, .*\n\Z"
+        for words in (["list"], ["get", own("C")], ["get", own("C"), "--raw"],
+                      ["export", "--format", "json"], ["export", "--format", "qemu"]):
+            self.run_it(*words, warnings=warning.format(r"vars\.fd"))
+        self.run_it("import", "--format", "image", "vars.fd", store="other.fd",
+                    warnings=warning.format(r"vars\.fd"))
+        self.assertIn(own("C"), self.names(store="other.fd"))
+        self.run_it("import", "--format", "image", "-", store="other.fd",
+                    stdin=self.path("vars.fd").read_bytes(),
+                    warnings=warning.format("standard input"))
+
+    def test_what_does_not_open_names_the_command_that_has_the_details(self):
+        image = bytearray(self.path("vars.fd").read_bytes())
+        image[72 + 20] ^= 0xff  # the store's format byte
+        self.path("vars.fd").write_bytes(image)
+        hint = "; `efistore check` has the details"
+        for words in (["list"], ["set", "A", "--text", "x"], ["reclaim"]):
+            self.fails(*words, message=rf"vars\.fd: .*{hint}")
 
     def test_check_of_what_is_no_store(self):
         for content, message in ((b"\xff" * 0x84000, r"vars\.fd is blank: .*0xff; `efistore create`.*"),

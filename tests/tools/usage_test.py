@@ -148,6 +148,21 @@ class UsageTest(command.CommandTest):
             for words in (["list"], ["info"], ["check"], ["map"], ["export", "--format", "json"]):
                 self.run_it(*words)
 
+    def test_reading_shares_the_store_with_other_readers(self):
+        self.run_it("create")
+        self.run_it("set", "A-" + OWN_GUID, "--text", "x")
+        self.run_it("create", store="other.fd")
+        whole_file = struct.pack("hhqqi4x", fcntl.F_RDLCK, os.SEEK_SET, 0, 0, 0)
+        with self.path("vars.fd").open("rb") as file:
+            fcntl.fcntl(file, F_OFD_SETLK, whole_file)
+            for words in (["list"], ["get", "A-" + OWN_GUID], ["info"], ["check"], ["map"],
+                          ["export", "--format", "json"], ["export", "--format", "image"]):
+                self.run_it(*words)
+            self.run_it("import", "--format", "image", "vars.fd", store="other.fd")
+            for words in (["set", "A-" + OWN_GUID, "--text", "y"], ["delete", "A-" + OWN_GUID],
+                          ["reclaim"], ["create", "--force"]):
+                self.fails(*words, message=r"vars\.fd is in use by process .*")
+
     def test_output_that_cannot_be_written_is_a_failure(self):
         self.run_it("create")
         program = os.environ["EFISTORE_COMMAND"]
