@@ -73,6 +73,10 @@ class CreateTest(command.CommandTest):
                          {"store": "vars.fd", "layout": "custom", "format": "auth",
                           "volume_size": 0x40000, "block_size": 4096})
 
+    def test_a_size_may_be_all_that_there_is(self):
+        self.path("vars.fd").write_bytes(b"\xff" * 0x40000)
+        self.assertEqual(self.json("create", "--size", "256K")["volume_size"], 0x40000)
+
     def test_what_lies_behind_the_volume_is_left_alone(self):
         tail = b"firmware" * 512
         self.path("vars.fd").write_bytes(b"\xff" * 0x84000 + tail)
@@ -126,6 +130,12 @@ class CreateTest(command.CommandTest):
         with self.keeps("vars.fd"):
             self.fails("create", "--layout", "ovmf-4m", message=r"vars\.fd has 0x20000 bytes, .*")
             self.fails("create", "--size", "256K", message="--size: there are only 128 KiB")
+
+    def test_what_names_no_file_is_never_made_one(self):
+        for store in ("mtd:no-such-partition", "unix:no-such-socket", "/dev/no-such-efistore"):
+            self.fails("create", store=store, message=".*no-such-.*")
+            self.assertEqual(os.listdir(self.folder), [])
+            self.assertFalse(os.path.exists(store))
 
     def test_a_folder_that_is_not_there(self):
         self.fails("create", store="none/vars.fd",

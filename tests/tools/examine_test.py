@@ -243,7 +243,10 @@ class ExamineTest(command.CommandTest):
         self.assertRegex(bars[0], r"\Avolume    \[[#x]\.{30}[.e]s{32}\]\Z|"
                          r"\Avolume    \[[#x]\.{30}[ew]s{32}\]\Z")
         self.assertRegex(bars[1], r"\Avariables \[[#x]{1,2}\.{62,63}\]\Z")
-        self.assertRegex(text, r"(?m)^#  live-record +\d+ bytes +0\.\d\d %      3 regions$")
+        for line in (r"H  volume-header +72 bytes +0\.01 %      1 region",
+                     r"#  live-record +1200 bytes +0\.22 %      3 regions",
+                     r"x  dead-record +768 bytes +0\.14 %      4 regions"):
+            self.assertRegex(text, rf"(?m)^{line}$")
         self.assertRegex(text, rf"(?m)^0x00000064 +\d+  dead-record  {own('A')}$")
 
     def test_map_as_a_picture(self):

@@ -123,12 +123,12 @@ class TransferTest(command.CommandTest):
                                            own("C"): (7, "03", None), own("D"): (7, "04", None)})
 
     def test_import_replaces_all(self):
-        self.import_json(("A", 7, "01"), ("B", 7, "02"))
+        self.import_json(("A", 7, "01"), ("B", 7, "02"), ("U", 7, "05"))
         report = self.json("import", "--format", "json", "--replace", "-",
-                           stdin=document(("B", 7, "22"), ("C", 7, "03")))
-        self.assertEqual(report, {"store": "vars.fd", "added": 1, "replaced": 1, "unchanged": 0,
+                           stdin=document(("U", 7, "05"), ("B", 7, "22"), ("C", 7, "03")))
+        self.assertEqual(report, {"store": "vars.fd", "added": 1, "replaced": 1, "unchanged": 1,
                                   "removed": 1, "not_imported": [], "imported_with_loss": []})
-        self.assertEqual(self.names(), [own("B"), own("C")])
+        self.assertEqual(self.names(), [own("U"), own("B"), own("C")])
         self.run_it("import", "--format", "json", "--replace", "-", stdin=document())
         self.assertEqual(self.names(), [])
 

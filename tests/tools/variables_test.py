@@ -259,6 +259,7 @@ class VariablesTest(command.CommandTest):
         shown = self.json("get", "PK")
         self.assertRegex(shown["time"], r"\A\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\Z")
         self.assertIn("time: " + shown["time"], self.text("get", "PK"))
+        self.assertRegex(self.text("list", "-l"), rf"(?m)  {shown['time']}  PK-{GLOBAL_GUID}")
 
     # list
 
