@@ -121,7 +121,10 @@ tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
   auto opened = open_store(options);
   if (!opened) return failure(std::move(opened).error());
   const bool damaged = opened->report().damaged;
-  const bool read_only = options.read_only || damaged;
+  const bool read_only = opened->read_only() || damaged;
+  if (const std::string& why = opened->report().not_written_because; !why.empty()) {
+    complain(fmt::format("{} is mounted for reading only: {}", options.store, why));
+  }
   if (damaged && !options.read_only) {
     complain(
         fmt::format("{} is damaged and mounted for reading only; `efistore check` has the "
