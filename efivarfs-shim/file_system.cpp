@@ -222,6 +222,12 @@ Outcome<std::span<const std::byte>> FileSystem::read(InodeNumber number, std::ui
   return read_buffer_;
 }
 
+void FileSystem::on_idle() {
+  if (const auto done = variables_.reclaim_when_idle(); !done && options_.on_device_error) {
+    options_.on_device_error(done.error().reason);
+  }
+}
+
 Outcome<std::size_t> FileSystem::write(InodeNumber number, std::span<const std::byte> bytes) {
   const auto found = find_file(number);
   if (!found) return failed(found.error());

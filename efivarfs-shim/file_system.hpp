@@ -65,6 +65,9 @@ class FileSystem {
  public:
   FileSystem(VariableAccess variables, FileSystemOptions options);
 
+  /// Does what can wait until nobody asks for anything: compacts the store, if that is worth it.
+  void on_idle();
+
   /// Finds a file and takes a lookup. Errors: ENOENT, ENAMETOOLONG, ENOTDIR.
   Outcome<struct stat> lookup(InodeNumber directory, std::string_view name);
   /// Gives `count` lookups back. An inode that does not exist is no error.

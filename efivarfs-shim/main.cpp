@@ -5,6 +5,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -21,10 +22,10 @@
 #include "common/escape.hpp"
 #include "common/locator.hpp"
 #include "common/outcome.hpp"
-#include "end_signals.hpp"
 #include "file_system.hpp"
 #include "firmware_boot.hpp"
 #include "fuse_operations.hpp"
+#include "loop_signals.hpp"
 #include "mount_point.hpp"
 #include "mounted_session.hpp"
 #include "options.hpp"
@@ -34,6 +35,7 @@ namespace efistore::shim {
 namespace {
 
 constexpr const char* program_name = "efivarfs-shim";
+constexpr std::uint32_t default_idle_s = 30;
 
 /// One line on standard error.
 void complain(std::string_view message) {
@@ -168,7 +170,8 @@ tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
   }
   log.in_background = !options.foreground;
   if (auto done = drop_privileges(); !done) return failure(std::move(done).error());
-  if (auto done = session->serve(); !done) return failure(std::move(done).error());
+  const std::chrono::seconds idle(read_only ? 0 : options.idle_seconds.value_or(default_idle_s));
+  if (auto done = session->serve(idle); !done) return failure(std::move(done).error());
   return {};
 }
 

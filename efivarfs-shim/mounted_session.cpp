@@ -15,7 +15,7 @@
 
 #include "efistore/base/unique_fd.hpp"
 
-#include "end_signals.hpp"
+#include "loop_signals.hpp"
 
 namespace efistore::shim {
 
@@ -94,7 +94,7 @@ Result<MountedSession> MountedSession::mount(FileSystem& files, const Parameters
   return mounted;
 }
 
-Status MountedSession::serve() {
+Status MountedSession::serve(std::chrono::seconds idle) {
   fuse_session* session = session_.get();
   struct BufferMemory {
     fuse_buf buffer{};
@@ -102,13 +102,17 @@ Status MountedSession::serve() {
   } request;
   // Not fuse_set_signal_handlers(): a signal just before the read is lost there, and one just after
   // it drops the request that was read.
-  const EndRequest end(fuse_session_fd(session));
-  while (fuse_session_exited(session) == 0 && !end.arrived()) {
+  LoopSignals signals(fuse_session_fd(session), idle);
+  bool asked = false;
+  while (fuse_session_exited(session) == 0 && !signals.end_arrived()) {
+    // From one tick to the next without a request is as long as was asked for, or longer.
+    if (signals.take_tick() && !std::exchange(asked, false)) context_->files.on_idle();
     const int received = fuse_session_receive_buf(session, &request.buffer);
     if (received == -EINTR || received == -EAGAIN) continue;
     if (received < 0) return fail_errno(-received, "read a request from the kernel");
     // 0: unmounted, and the session knows.
     if (received > 0) fuse_session_process_buf(session, &request.buffer);
+    asked = true;
   }
   return {};
 }

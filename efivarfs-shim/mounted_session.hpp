@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -25,9 +26,10 @@ class MountedSession {
   static Result<MountedSession> mount(FileSystem& files, const Parameters& parameters);
 
   /// Answers requests until the file system is unmounted or a signal, which the caller has blocked
-  /// so far, asks to end. Every request that was taken from the kernel is answered.
+  /// so far, asks to end. Every request that was taken from the kernel is answered. Where nothing
+  /// was asked for `idle`, unless that is 0, the files may do what can wait.
   /// Errors: io.
-  Status serve();
+  Status serve(std::chrono::seconds idle = std::chrono::seconds(0));
 
  private:
   struct Destroy {

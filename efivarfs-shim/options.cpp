@@ -24,6 +24,7 @@ constexpr const char* footer = R"(Mount options (-o), besides those of mount(8) 
   uid=N, gid=N                owner of all files (the caller)
   replace                     as --replace
   reserve=BYTES               space that writes must leave free (5120)
+  idle=SECONDS                compact after that long without a request (30; 0: never)
   strict_runtime              never compact the store, as EDK2 does at runtime
   hardware_error_storage=BYTES
                               space for hardware error records (0: none)
@@ -61,12 +62,14 @@ std::string take_mount_option(const std::string& option, Options& options) {
   // (uid_t)-1 means "nobody in particular" to the kernel.
   constexpr std::uint32_t largest_id = std::numeric_limits<std::uint32_t>::max() - 1;
   constexpr std::uint32_t largest_size = std::numeric_limits<std::uint32_t>::max();
-  const std::array<NumericOption, 5> numeric{{
+  constexpr std::uint32_t largest_idle = 24 * 60 * 60;
+  const std::array<NumericOption, 6> numeric{{
       {"uid", largest_id, &options.uid},
       {"gid", largest_id, &options.gid},
       {"reserve", largest_size, &options.reserve_bytes},
       {"hardware_error_storage", largest_size, &options.hardware_error_storage_bytes},
       {"max_variable_size", max_variable_write_bytes, &options.max_variable_size_bytes},
+      {"idle", largest_idle, &options.idle_seconds},
   }};
   for (const NumericOption& one : numeric) {
     if (key != one.key) continue;

@@ -31,6 +31,7 @@ struct Options {
   std::optional<std::uint32_t> reserve_bytes;
   std::optional<std::uint32_t> hardware_error_storage_bytes;
   std::optional<std::uint32_t> max_variable_size_bytes;
+  std::optional<std::uint32_t> idle_seconds;
   /// Mount options that are libfuse's and the kernel's, in their order.
   std::vector<std::string> mount_options;
 

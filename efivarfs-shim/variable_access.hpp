@@ -40,6 +40,9 @@ class VariableAccess {
     return services_.set(request);
   }
 
+  /// Compacts, if that is worth its while. Errors: those of SetVariable.
+  variable::EfiResult<bool> reclaim_when_idle() { return services_.reclaim_when_idle(); }
+
   /// Errors: those of QueryVariableInfo.
   variable::EfiResult<Space> space() const;
 

@@ -43,6 +43,7 @@ Services::State::State(store::VariableStore opened, const Limits& size_limits,
       limits(size_limits),
       phase(options.phase),
       strict_runtime(options.strict_runtime),
+      idle_reclaim_percent(options.idle_reclaim_percent),
       write_ready(options.write_ready) {
   recount_user();
 }
@@ -337,6 +338,22 @@ EfiResult<void> Services::reclaim() {
   auto done = to_efi(state_->nv.reclaim());
   state_->recount_user();
   return done;
+}
+
+EfiResult<bool> Services::reclaim_when_idle() {
+  const State& state = *state_;
+  const bool written = state.write_ready && !state.nv.read_only() && !state.nv.report().damaged;
+  if (!written || (state.at_runtime() && state.strict_runtime)) return false;
+  const store::Usage& usage = state.nv.usage();
+  const std::uint64_t dead = usage.used - usage.live;
+  if (dead == 0 || dead * 100 < std::uint64_t{usage.capacity} * state.idle_reclaim_percent) {
+    return false;
+  }
+  if (auto done = reclaim(); !done) {
+    if (done.error().status == EfiStatus::unsupported) return false;  // no spare area
+    return tl::unexpected(std::move(done).error());
+  }
+  return true;
 }
 
 const store::VariableStore& Services::store() const noexcept {

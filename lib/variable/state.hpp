@@ -54,6 +54,7 @@ struct Services::State {
   Limits limits;
   Phase phase;
   bool strict_runtime;
+  unsigned idle_reclaim_percent;
   bool write_ready;
   bool ready_to_boot_done = false;
   /// Bytes of records, the dead included, of variables that no property describes.

@@ -59,13 +59,15 @@ TEST(Options, TheEnvironmentNamesTheStoreLast) {
 }
 
 TEST(Options, NumbersOfMountOptions) {
-  const auto options = parse({"s", "m", "-o", "uid=0,gid=4294967294", "-o",
-                              "reserve=0,hardware_error_storage=32768,max_variable_size=126976,"
-                              "strict_runtime"});
+  const auto options =
+      parse({"s", "m", "-o", "uid=0,gid=4294967294", "-o",
+             "reserve=0,idle=7,hardware_error_storage=32768,max_variable_size=126976,"
+             "strict_runtime"});
   ASSERT_TRUE(options);
   EXPECT_EQ(options->uid, 0U);
   EXPECT_EQ(options->gid, 4294967294U);
   EXPECT_EQ(options->reserve_bytes, 0U);
+  EXPECT_EQ(options->idle_seconds, 7U);
   EXPECT_EQ(options->hardware_error_storage_bytes, 32768U);
   EXPECT_EQ(options->max_variable_size_bytes, 126976U);
   EXPECT_TRUE(options->strict_runtime);
@@ -79,8 +81,9 @@ TEST(Options, ComplainsInOneLine) {
   EXPECT_THAT(complaint({"--store", "a", "b", "c"}), HasSubstr("two stores"));
   EXPECT_THAT(complaint({"a", ""}), HasSubstr("mount point is empty"));
   EXPECT_THAT(complaint({"--bogus", "a", "b"}), HasSubstr("--bogus"));
-  for (const char* bad : {"uid", "uid=", "uid=-1", "uid=x", "uid=1x", "uid=4294967295",
-                          "reserve=99999999999", "max_variable_size=126977", "max_read=4096"}) {
+  for (const char* bad :
+       {"uid", "uid=", "uid=-1", "uid=x", "uid=1x", "uid=4294967295", "reserve=99999999999",
+        "idle=86401", "max_variable_size=126977", "max_read=4096"}) {
     EXPECT_THAT(complaint({"a", "b", "-o", bad}), HasSubstr(bad));
   }
 }

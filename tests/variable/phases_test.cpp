@@ -166,6 +166,46 @@ TEST_F(ReadyToBoot, IsDoneOnceABoot) {
   EXPECT_TRUE(writes().empty());
 }
 
+class Idle : public ReadyToBoot {
+ protected:
+  /// Whether there was a reclaim; none where that is an error.
+  bool reclaims() {
+    const auto done = services().reclaim_when_idle();
+    EXPECT_TRUE(done);
+    EXPECT_EQ(done.value_or(false), erased());
+    return done.value_or(false);
+  }
+};
+
+TEST_F(Idle, ReclaimsWhereDeadRecordsHoldHalfOfTheSpace) {
+  waste(store_capacity / 2 - 4);
+  EXPECT_FALSE(reclaims());
+  start({.options = {.limits = distinct_limits()}});
+  waste(store_capacity / 2);
+  EXPECT_TRUE(reclaims());
+  EXPECT_EQ(services().store().usage().dead_records, 0U);
+  EXPECT_FALSE(reclaims()) << "nothing is dead any more";
+}
+
+TEST_F(Idle, TheThresholdCanBeSet) {
+  start({.options = {.limits = distinct_limits(), .idle_reclaim_percent = 10}});
+  waste(store_capacity / 10 + 4);
+  EXPECT_TRUE(reclaims());
+}
+
+TEST_F(Idle, AtStrictRuntimeNothingIsReclaimed) {
+  start({.options = {.limits = distinct_limits(), .strict_runtime = true}});
+  waste(store_capacity / 2);
+  services().exit_boot_services();
+  EXPECT_FALSE(reclaims());
+}
+
+TEST_F(Idle, BeforeTheFlashIsReadyNothingIsReclaimed) {
+  waste(store_capacity / 2);
+  restart({.limits = distinct_limits(), .write_ready = false});
+  EXPECT_FALSE(reclaims());
+}
+
 TEST_F(ReadyToBoot, DoesTheWorkOfEndOfDxeFirst) {
   start({.options = {.phase = Phase::boot_early}});
   EXPECT_TRUE(services().ready_to_boot());

@@ -32,6 +32,9 @@ struct Options {
   /// At runtime EDK2 never reclaims: a write that lacks space fails although dead records hold it,
   /// until the next boot. Set this to have it so here; by default a reclaim makes room.
   bool strict_runtime = false;
+  /// How much dead records must hold for reclaim_when_idle() to compact, in percent of the space
+  /// for records.
+  unsigned idle_reclaim_percent = 50;
   /// Whether the flash can be written from the start. If not, changes of non-volatile variables get
   /// EFI_NOT_AVAILABLE_YET until write_ready() is called.
   bool write_ready = true;
@@ -107,6 +110,11 @@ class Services {
 
   /// Compacts the non-volatile store now. Errors: as set().
   EfiResult<void> reclaim();
+  /// Compacts it if dead records hold `Options::idle_reclaim_percent` of the space or more, and
+  /// says whether it did: for a caller who has nothing else to do, so that no write has to wait for
+  /// it. At strict runtime, and for a store that is not written, there is nothing to do. Errors: as
+  /// reclaim().
+  EfiResult<bool> reclaim_when_idle();
 
   const store::VariableStore& store() const noexcept;
   const Limits& limits() const noexcept;

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
 //
 // A pipe that nobody writes to stands for the kernel: a read of it that blocks would never end.
-#include "end_signals.hpp"
+#include "loop_signals.hpp"
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -70,90 +71,123 @@ class OnceAsleep {
   pid_t child_ = 0;
 };
 
-class EndRequestTest : public ::testing::TestWithParam<int> {
+class LoopSignalsTest : public ::testing::TestWithParam<int> {
  protected:
-  EndRequestTest() {
+  LoopSignalsTest() {
     EXPECT_TRUE(block_end_signals());
     // A read that blocks after all ends the test.
     ::alarm(20);
   }
-  ~EndRequestTest() override { ::alarm(0); }
+  ~LoopSignalsTest() override { ::alarm(0); }
 };
 
-TEST_P(EndRequestTest, WithoutASignalNothingHasArrivedAndReadsBlock) {
+TEST_P(LoopSignalsTest, WithoutASignalNothingHasArrivedAndReadsBlock) {
   const Pipe pipe;
-  const EndRequest end(pipe.reading.get());
-  EXPECT_FALSE(end.arrived());
+  const LoopSignals end(pipe.reading.get());
+  EXPECT_FALSE(end.end_arrived());
   EXPECT_EQ(::fcntl(pipe.reading.get(), F_GETFL) & O_NONBLOCK, 0);
 }
 
-TEST_P(EndRequestTest, OneThatWasHeldBackArrivesAtOnce) {
+TEST_P(LoopSignalsTest, OneThatWasHeldBackArrivesAtOnce) {
   const Pipe pipe;
   ::raise(GetParam());
-  const EndRequest end(pipe.reading.get());
-  EXPECT_TRUE(end.arrived());
+  const LoopSignals end(pipe.reading.get());
+  EXPECT_TRUE(end.end_arrived());
   EXPECT_EQ(read_error(pipe), EAGAIN);
 }
 
-TEST_P(EndRequestTest, OneBetweenTheQuestionAndTheReadIsNotLost) {
+TEST_P(LoopSignalsTest, OneBetweenTheQuestionAndTheReadIsNotLost) {
   const Pipe pipe;
-  const EndRequest end(pipe.reading.get());
-  ASSERT_FALSE(end.arrived());
+  const LoopSignals end(pipe.reading.get());
+  ASSERT_FALSE(end.end_arrived());
   ::raise(GetParam());
   EXPECT_EQ(read_error(pipe), EAGAIN);
-  EXPECT_TRUE(end.arrived());
+  EXPECT_TRUE(end.end_arrived());
 }
 
-TEST_P(EndRequestTest, OneDuringTheReadEndsIt) {
+TEST_P(LoopSignalsTest, OneDuringTheReadEndsIt) {
   const Pipe pipe;
-  const EndRequest end(pipe.reading.get());
+  const LoopSignals end(pipe.reading.get());
   const OnceAsleep other([](pid_t reader) { ::kill(reader, GetParam()); });
   EXPECT_EQ(read_error(pipe), EAGAIN);
-  EXPECT_TRUE(end.arrived());
+  EXPECT_TRUE(end.end_arrived());
 }
 
-TEST_P(EndRequestTest, OtherCallsThatItInterruptsGoOn) {
+TEST_P(LoopSignalsTest, OtherCallsThatItInterruptsGoOn) {
   const Pipe requests;
   const Pipe flash;
-  const EndRequest end(requests.reading.get());
+  const LoopSignals end(requests.reading.get());
   const OnceAsleep other([&](pid_t reader) {
     ::kill(reader, GetParam());
     std::this_thread::sleep_for(20ms);
     EXPECT_EQ(::write(flash.writing.get(), "x", 1), 1);
   });
   EXPECT_EQ(read_error(flash), 0);
-  EXPECT_TRUE(end.arrived());
+  EXPECT_TRUE(end.end_arrived());
 }
 
-TEST_P(EndRequestTest, AfterItSignalsAreHeldBackAgain) {
+TEST_P(LoopSignalsTest, AfterItSignalsAreHeldBackAgain) {
   {
     const Pipe pipe;
-    const EndRequest end(pipe.reading.get());
+    const LoopSignals end(pipe.reading.get());
   }
   ::raise(GetParam());
   sigset_t pending;
   ASSERT_EQ(::sigpending(&pending), 0);
   EXPECT_EQ(sigismember(&pending, GetParam()), 1);
   const Pipe next;
-  EXPECT_TRUE(EndRequest(next.reading.get()).arrived()) << "and taken";
+  EXPECT_TRUE(LoopSignals(next.reading.get()).end_arrived()) << "and taken";
 }
 
-TEST_P(EndRequestTest, AnEarlierOneIsForgotten) {
+TEST_P(LoopSignalsTest, AnEarlierOneIsForgotten) {
   {
     const Pipe pipe;
-    const EndRequest end(pipe.reading.get());
+    const LoopSignals end(pipe.reading.get());
     ::raise(GetParam());
-    EXPECT_TRUE(end.arrived());
+    EXPECT_TRUE(end.end_arrived());
   }
   const Pipe pipe;
-  EXPECT_FALSE(EndRequest(pipe.reading.get()).arrived());
+  EXPECT_FALSE(LoopSignals(pipe.reading.get()).end_arrived());
+}
+
+TEST(LoopTick, EndsAReadThatWaitsAndLetsTheNextOneWait) {
+  const Pipe pipe;
+  LoopSignals signals(pipe.reading.get(), 1s);
+  EXPECT_FALSE(signals.take_tick());
+  EXPECT_EQ(read_error(pipe), EAGAIN);
+  EXPECT_TRUE(signals.take_tick());
+  EXPECT_FALSE(signals.take_tick());
+  EXPECT_FALSE(signals.end_arrived());
+  EXPECT_EQ(::fcntl(pipe.reading.get(), F_GETFL) & O_NONBLOCK, 0);
+  EXPECT_EQ(read_error(pipe), EAGAIN) << "there is another one a second later";
+}
+
+TEST(LoopTick, DoesNotUndoWhatAnEndSignalDid) {
+  ASSERT_TRUE(block_end_signals());
+  const Pipe pipe;
+  LoopSignals signals(pipe.reading.get(), 1s);
+  EXPECT_EQ(read_error(pipe), EAGAIN);
+  ::raise(SIGTERM);
+  EXPECT_TRUE(signals.take_tick());
+  EXPECT_TRUE(signals.end_arrived());
+  EXPECT_EQ(read_error(pipe), EAGAIN);
+}
+
+TEST(LoopTick, EndsWithTheLoop) {
+  {
+    const Pipe pipe;
+    const LoopSignals signals(pipe.reading.get(), 1s);
+  }
+  itimerval timer{};
+  ASSERT_EQ(::getitimer(ITIMER_REAL, &timer), 0);
+  EXPECT_EQ(timer.it_value.tv_sec + timer.it_value.tv_usec, 0);
 }
 
 std::string name_of_signal(const ::testing::TestParamInfo<int>& tested) {
   return ::sigabbrev_np(tested.param);
 }
 
-INSTANTIATE_TEST_SUITE_P(Each, EndRequestTest, ::testing::Values(SIGTERM, SIGINT, SIGHUP),
+INSTANTIATE_TEST_SUITE_P(Each, LoopSignalsTest, ::testing::Values(SIGTERM, SIGINT, SIGHUP),
                          name_of_signal);
 
 }  // namespace
