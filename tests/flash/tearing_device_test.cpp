@@ -94,7 +94,10 @@ TEST(TearingDevice, CountsAnOperationForEachBlock) {
   ASSERT_TRUE(device.erase({.offset = 0, .size = 2 * block}));
   EXPECT_FALSE(device.program(4 * block, Bytes(1))) << "what the contract refuses does not count";
   using enum OperationKind;
-  EXPECT_THAT(device.operations(), ElementsAre(program, program, program, erase, erase));
+  EXPECT_THAT(device.operations(),
+              ElementsAre(Operation{program, {block - 1, 1}}, Operation{program, {block, block}},
+                          Operation{program, {2 * block, 1}}, Operation{erase, {0, block}},
+                          Operation{erase, {block, block}}));
 }
 
 TEST(TearingDevice, ACutThatIsNotDueIsSeen) {
@@ -220,6 +223,10 @@ TEST(TearingDevice, ATornEraseMixesBits) {
     for (const std::byte b : second_block(scrambled)) {
       cleared = cleared || (b & fill) != fill;
     }
+    const Medium few = torn_erase(Tear::few_bits_erased, seed, fill);
+    const std::size_t more = set_bits(second_block(few)) - block * 4;
+    EXPECT_GE(more, 1U);
+    EXPECT_LE(more, 3U);
   }
   EXPECT_TRUE(cleared) << "scrambled bits may be cleared too";
 }

@@ -51,29 +51,39 @@ class RandomBytes {
   unsigned left_ = 0;
 };
 
+/// Where a header, if there is one, ends: its bits matter more than others, and are picked as often
+/// as all others.
+constexpr std::size_t headers_size = 128;
+
+/// The bits that are set in `from` and not in `to`, as numbers; half of the time only those at the
+/// front, if there are any.
+std::vector<std::size_t> bits_between(std::span<const std::byte> from,
+                                      std::span<const std::byte> to, Random& random) {
+  std::vector<std::size_t> bits;
+  const bool front = random.below(2) == 0;
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    if (front && i >= headers_size && !bits.empty()) break;
+    const auto pending = std::to_integer<unsigned>(from[i] & ~to[i]);
+    for (unsigned bit = 0; bit < 8; ++bit) {
+      if ((pending >> bit & 1U) != 0) bits.push_back(i * 8 + bit);
+    }
+  }
+  return bits;
+}
+
+void flip(std::span<std::byte> bytes, std::size_t bit) {
+  bytes[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
+}
+
 /// Of the bits that `data` is to clear in `place`, clears one chosen at random, or all but that
 /// one.
 void single_bit(std::span<std::byte> place, std::span<const std::byte> data, Random& random,
                 bool alone) {
-  std::uint64_t bits = 0;
-  auto pending = [&](std::size_t i) { return place[i] & ~data[i]; };
-  auto has = [&](std::size_t i, unsigned bit) {
-    return (pending(i) & static_cast<std::byte>(1U << bit)) != std::byte{0};
-  };
-  for (std::size_t i = 0; i < place.size(); ++i) {
-    for (unsigned bit = 0; bit < 8; ++bit) bits += has(i, bit) ? 1U : 0U;
+  const auto bits = bits_between(place, data, random);
+  if (!alone) {
+    for (std::size_t i = 0; i < place.size(); ++i) place[i] &= data[i];
   }
-  if (bits == 0) return;
-  const std::uint64_t chosen = random.below(bits);
-  std::uint64_t seen = 0;
-  for (std::size_t i = 0; i < place.size(); ++i) {
-    std::byte mask{0};
-    for (unsigned bit = 0; bit < 8; ++bit) {
-      if (!has(i, bit)) continue;
-      if ((seen++ == chosen) == alone) mask |= static_cast<std::byte>(1U << bit);
-    }
-    place[i] &= ~mask;
-  }
+  if (!bits.empty()) flip(place, bits[random.below(bits.size())]);
 }
 
 }  // namespace
@@ -104,6 +114,8 @@ std::string_view to_string(Tear tear) noexcept {
       return "back_erased";
     case Tear::bits_erased:
       return "bits_erased";
+    case Tear::few_bits_erased:
+      return "few_bits_erased";
     case Tear::scrambled:
       return "scrambled";
     case Tear::unstable:
@@ -148,11 +160,11 @@ Status TearingDevice::powerless() const {
   return fail(Errc::io, name_ + ": the power is off");
 }
 
-bool TearingDevice::is_due(OperationKind kind) {
-  operations_.push_back(kind);
+bool TearingDevice::is_due(Operation operation) {
+  operations_.push_back(operation);
   if (operations_.size() != cut_.operation) return false;
-  const auto known = kind == OperationKind::program ? std::span<const Tear>(program_tears)
-                                                    : std::span<const Tear>(erase_tears);
+  const auto known = operation.kind == OperationKind::program ? std::span<const Tear>(program_tears)
+                                                              : std::span<const Tear>(erase_tears);
   if (std::ranges::find(known, cut_.tear) == known.end()) {
     std::fputs("a tear of another kind of operation\n", stderr);
     std::abort();
@@ -235,7 +247,7 @@ void TearingDevice::tear_erase(std::uint64_t block) {
   Random random(cut_.seed);
   RandomBytes random_bytes(cut_.seed);
   // Within the headers as often as anywhere else in the block.
-  const std::size_t border = random.below(random.below(2) == 0 ? 128 : size);
+  const std::size_t border = random.below(random.below(2) == 0 ? headers_size : size);
   std::vector<std::byte> mask;
   unsigned calm_power_ons = 0;
   switch (cut_.tear) {
@@ -249,6 +261,12 @@ void TearingDevice::tear_erase(std::uint64_t block) {
       break;
     case Tear::bits_erased:
       for (std::byte& b : place) b |= random_bytes.next();
+      break;
+    case Tear::few_bits_erased:
+      for (std::uint64_t left = 1 + random.below(3); left > 0; --left) {
+        const auto bits = bits_between(std::vector<std::byte>(size, erased), place, random);
+        if (!bits.empty()) flip(place, bits[random.below(bits.size())]);
+      }
       break;
     case Tear::scrambled:
       for (std::byte& b : place) {
@@ -286,7 +304,7 @@ Status TearingDevice::program(std::uint64_t offset, std::span<const std::byte> d
     const auto part = data.first(
         static_cast<std::size_t>(std::min<std::uint64_t>(data.size(), size - offset % size)));
     const auto place = std::span(medium_.content).subspan(offset, part.size());
-    if (is_due(OperationKind::program)) {
+    if (is_due({OperationKind::program, {offset, part.size()}})) {
       tear_program(place, part);
       return powerless();
     }
@@ -302,7 +320,7 @@ Status TearingDevice::erase(flash::Range blocks) {
   if (is_cut_) return powerless();
   const std::uint64_t size = geometry_.erase_block_size_bytes;
   for (std::uint64_t block = blocks.offset / size; block < blocks.end() / size; ++block) {
-    if (is_due(OperationKind::erase)) {
+    if (is_due({OperationKind::erase, {block * size, size}})) {
       tear_erase(block);
       return powerless();
     }

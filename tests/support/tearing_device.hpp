@@ -36,12 +36,13 @@ enum class Tear {
   all_but_last,   ///< all but its last byte
   bits,           ///< each bit that is to be cleared, or not, at random
   bytes,          ///< each byte in full, or not at all, at random
-  one_bit,        ///< one bit, chosen at random
-  all_but_a_bit,  ///< all bits but one, chosen at random
+  one_bit,        ///< one bit, chosen at random, half of the time among the first 128 bytes
+  all_but_a_bit,  ///< all bits but one, chosen in the same way
   // Of an erase:
   front_erased,     ///< the bytes up to a random place, the rest is old
   back_erased,      ///< the bytes from a random place on, the rest is old
   bits_erased,      ///< each bit is old or erased, at random
+  few_bits_erased,  ///< one to three bits are erased, the rest is old
   scrambled,        ///< each bit is old, erased or random
   unstable,         ///< as bits_erased, and every bit is unstable
   unstable_weakly,  ///< all erased, and a few bits in a thousand are unstable
@@ -52,14 +53,22 @@ inline constexpr std::array program_tears = {Tear::before, Tear::after,        T
                                              Tear::half,   Tear::all_but_last, Tear::bits,
                                              Tear::bytes,  Tear::one_bit,      Tear::all_but_a_bit};
 inline constexpr std::array erase_tears = {
-    Tear::before,    Tear::after,    Tear::front_erased,    Tear::back_erased,   Tear::bits_erased,
-    Tear::scrambled, Tear::unstable, Tear::unstable_weakly, Tear::unstable_later};
+    Tear::before,          Tear::after,           Tear::front_erased, Tear::back_erased,
+    Tear::bits_erased,     Tear::few_bits_erased, Tear::scrambled,    Tear::unstable,
+    Tear::unstable_weakly, Tear::unstable_later};
 
 std::string_view to_string(Tear tear) noexcept;  // the enumerator's name
 /// Whether the outcome depends on the seed.
 bool is_random(Tear tear) noexcept;
 
-enum class OperationKind : std::uint8_t { program, erase };
+enum class OperationKind { program, erase };
+
+struct Operation {
+  OperationKind kind = OperationKind::program;
+  flash::Range where{};
+
+  friend bool operator==(const Operation&, const Operation&) = default;
+};
 
 struct Cut {
   std::uint64_t operation = 1;  ///< 1 is the first operation of the device
@@ -91,7 +100,7 @@ class TearingDevice final : public flash::Device {
   /// Whether the cut was due: false says that there were fewer operations.
   bool is_cut() const noexcept { return is_cut_; }
   /// The operations so far, without those that came after the cut.
-  const std::vector<OperationKind>& operations() const noexcept { return operations_; }
+  const std::vector<Operation>& operations() const noexcept { return operations_; }
 
   const flash::Geometry& geometry() const noexcept override { return geometry_; }
   const std::string& name() const noexcept override { return name_; }
@@ -103,7 +112,7 @@ class TearingDevice final : public flash::Device {
   Status sync() override;
 
  private:
-  bool is_due(OperationKind kind);
+  bool is_due(Operation operation);
   Status powerless() const;
   Status check_bits(std::uint64_t offset, std::span<const std::byte> data) const;
   void tear_program(std::span<std::byte> place, std::span<const std::byte> data) const;
@@ -117,7 +126,7 @@ class TearingDevice final : public flash::Device {
   std::map<std::uint64_t, bool> shows_;  ///< the unstable blocks: whether they show it yet
   Cut cut_{.operation = 0};
   bool is_cut_ = false;
-  std::vector<OperationKind> operations_;
+  std::vector<Operation> operations_;
 };
 
 }  // namespace efistore::test
