@@ -82,8 +82,8 @@ class Writer {
       const auto part = wanted.subspan(at, block);
       if (auto done = device_.read(place.offset, current); !done) return done;
       if (mode == Erase::used && equal_bytes(current, part)) continue;
-      if (auto done = erase(place, mode); !done) return done;
-      if (auto done = program_used(place.offset, part); !done) return done;
+      auto done = at == 0 ? copy_headers(place, part) : copy_block(place, part, mode);
+      if (!done) return done;
     }
     return set_record(ftw_state::destination_complete);
   }
@@ -105,6 +105,24 @@ class Writer {
   Status program(std::uint64_t offset, std::span<const std::byte> data) {
     if (auto done = device_.program(offset, data); !done) return done;
     return device_.sync();
+  }
+
+  Status copy_block(flash::Range place, std::span<const std::byte> wanted, Erase mode) {
+    if (auto done = erase(place, mode); !done) return done;
+    return program_used(place.offset, wanted);
+  }
+
+  /// The volume's signature goes first and comes last, so that headers of which a cut has left some
+  /// bits, a Size with one bit too many perhaps, are never taken for headers.
+  Status copy_headers(flash::Range place, std::span<const std::byte> wanted) {
+    const std::uint64_t signature = place.offset + volume_signature_offset;
+    if (auto done = program(signature, std::vector<std::byte>(volume_signature_size)); !done)
+      return done;
+    std::vector<std::byte> unsigned_block(wanted.begin(), wanted.end());
+    const auto gap = std::span(unsigned_block).subspan(volume_signature_offset);
+    std::ranges::fill(gap.first(volume_signature_size), erased);
+    if (auto done = copy_block(place, unsigned_block, Erase::all); !done) return done;
+    return program(signature, wanted.subspan(volume_signature_offset, volume_signature_size));
   }
 
   Status set_header(std::byte state) { return program(entry_, std::span(&state, 1)); }

@@ -16,6 +16,9 @@ namespace efistore::store {
 inline constexpr std::uint32_t store_header_size = 28;
 /// With a block map of one entry and its terminator, as every builder of these volumes writes it.
 inline constexpr std::uint16_t volume_header_size = 0x48;
+/// "_FVH": without it nobody takes the rest for a header.
+inline constexpr std::uint32_t volume_signature_offset = 40;
+inline constexpr std::uint32_t volume_signature_size = 4;
 /// Longest volume header that is read; a block map of hundreds of entries is not one of NOR flash.
 inline constexpr std::uint16_t max_volume_header_size = 0x800;
 /// Enough to parse both headers.

@@ -17,6 +17,8 @@
 namespace efistore::store {
 
 inline constexpr std::uint32_t ftw_header_size = 32;
+/// The smallest erase block of a volume: headers of a working area are looked for at its multiples.
+inline constexpr std::uint64_t ftw_search_step = 512;
 inline constexpr std::uint32_t ftw_write_header_size = 40;
 inline constexpr std::uint32_t ftw_record_size = 40;  ///< without private data
 /// What one write of the variables takes in the queue.

@@ -20,8 +20,6 @@ namespace {
 
 constexpr std::byte erased{0xff};
 constexpr std::byte zero{0x00};
-/// The smallest erase block of a volume: headers of a working area are looked for at its multiples.
-constexpr std::uint64_t ftw_search_step = 512;
 
 using Factory = Layout (*)() noexcept;
 constexpr std::array<std::pair<std::string_view, Factory>, 3> builtin{

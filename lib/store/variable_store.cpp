@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <set>
 
 #include "efistore/base/bytes.hpp"
@@ -43,23 +44,43 @@ Result<std::vector<std::byte>> read_variables(flash::Device& device, const Layou
   return variables;
 }
 
-/// Clears the headers of a volume that is to be formatted over, so that no mixture of old and
-/// erased bits, in a block whose erase was cut, can pass for one.
-Status clear_headers(flash::Device& device) {
-  std::vector<std::byte> headers(
-      std::min<std::uint64_t>(volume_header_size, device.geometry().size_bytes));
-  if (auto done = device.read(0, headers); !done) return done;
-  if (is_filled(headers, erased)) return {};
-  std::ranges::fill(headers, std::byte{0});
-  if (auto done = device.program(0, headers); !done) return done;
+Status program(flash::Device& device, std::uint64_t offset, std::span<const std::byte> data) {
+  if (auto done = device.program(offset, data); !done) return done;
   return device.sync();
+}
+
+/// Clears what of `range` is not erased.
+Status clear(flash::Device& device, flash::Range range) {
+  std::vector<std::byte> bytes(range.size);
+  if (auto done = device.read(range.offset, bytes); !done) return done;
+  if (is_filled(bytes, erased)) return {};
+  std::ranges::fill(bytes, std::byte{0});
+  return program(device, range.offset, bytes);
+}
+
+/// Clears the headers that stand where a volume of `layout` is to come, so that no mixture of old
+/// and erased bits, in a block whose erase was cut, can pass for one: those of the volume, and of
+/// every working area that could speak of a copy of it. The volume's signature is first, because
+/// headers in which it is torn are none, and in which another field is torn could be others.
+Status clear_headers(flash::Device& device, const Layout& layout) {
+  const flash::Range signature{volume_signature_offset, volume_signature_size};
+  if (auto done = clear(device, signature); !done) return done;
+  if (auto done = clear(device, {0, volume_header_size}); !done) return done;
+  std::array<std::byte, ftw_header_size> header{};
+  for (std::uint64_t at = 0; at + header.size() <= layout.volume_size_bytes;
+       at += ftw_search_step) {
+    if (auto done = device.read(at, header); !done) return done;
+    if (ftw_working_size(header) == 0) continue;
+    if (auto done = clear(device, {at, header.size()}); !done) return done;
+  }
+  return {};
 }
 
 }  // namespace
 
 Status VariableStore::format(flash::Device& device, const Layout& layout) {
   if (auto fits = check_blocks(device, layout); !fits) return fits;
-  if (auto done = clear_headers(device); !done) return done;
+  if (auto done = clear_headers(device, layout); !done) return done;
   // Every block, those that read as erased too: an earlier erase of theirs may have been cut.
   for (std::uint64_t at = 0; at < layout.volume_size_bytes; at += layout.block_size_bytes) {
     if (auto done = device.erase({at, layout.block_size_bytes}); !done) return done;
@@ -69,9 +90,13 @@ Status VariableStore::format(flash::Device& device, const Layout& layout) {
     if (auto done = device.program(layout.ftw_working.offset, ftw); !done) return done;
   }
   if (auto done = device.sync(); !done) return done;
-  // The headers come last: a volume that was cut short is blank or none at all.
-  if (auto done = device.program(0, build_headers(layout)); !done) return done;
-  return device.sync();
+  // The headers come last, and of them the signature: a volume that was cut short is none.
+  auto headers = build_headers(layout);
+  const auto signature = std::span(headers).subspan(volume_signature_offset, volume_signature_size);
+  const std::vector<std::byte> last(signature.begin(), signature.end());
+  std::ranges::fill(signature, erased);
+  if (auto done = program(device, 0, headers); !done) return done;
+  return program(device, volume_signature_offset, last);
 }
 
 VariableStore::VariableStore(std::unique_ptr<flash::Device> device, const Layout& layout,

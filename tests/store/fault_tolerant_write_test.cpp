@@ -82,6 +82,9 @@ TEST(FaultTolerantWrite, GoesThroughEdk2sStatesWithTheSizesInFrontOfTheFlagThatM
   auto store = VariableStore::open(std::move(recording)).value();
   ASSERT_TRUE(store.reclaim());
   const std::string headers = hex_of(old_variables(), 0, first_record);
+  const std::string signature = "5f465648";
+  std::string unsigned_headers = headers;
+  unsigned_headers.replace(unsigned_headers.find(signature), 8, "ffffffff");
   const std::string kept =
       to_hex(encode_record(store.format(), content(u"A", "old"), store::RecordState::added));
   EXPECT_THAT(log->take(),
@@ -91,7 +94,9 @@ TEST(FaultTolerantWrite, GoesThroughEdk2sStatesWithTheSizesInFrontOfTheFlagThatM
                           "P 1050 " + record_body.substr(0, 52),  //
                           "P 2000 " + headers + kept,             // the spare, erased already
                           "P 1048 fd",                            // SpareComplete
-                          "E 0 1000", "P 0 " + headers + kept,    //
+                          "P 28 00000000", "E 0 1000",            // no signature, no volume
+                          "P 0 " + unsigned_headers + kept,       //
+                          "P 28 " + signature,                    //
                           "P 1048 f9",                            // DestinationComplete
                           "E 2000 1000",                          // the spare, for the next write
                           "P 1020 f8"));                          // Complete
@@ -184,6 +189,39 @@ TEST(Recovery, TheTargetIsFoundFromTheSpareWhereItsOwnHeadersAreGone) {
       EXPECT_TRUE(store.report().findings.empty());
     }
   }
+}
+
+TEST(Recovery, ATornHeaderOfTheTargetIsNotBelieved) {
+  // What the cut of the program that writes the target's headers leaves, or that of their erase:
+  // every bit of them alone is erased.
+  const Bytes pending = interrupted(new_variables(), "fc", "fd", variables_of(new_variables()));
+  for (std::size_t bit = 0; bit < 8 * first_record; ++bit) {
+    Bytes image = pending;
+    // The signature is not there at that time; at any other the headers are whole.
+    std::fill_n(image.begin() + 40, 4, std::byte{0});
+    image[bit / 8] |= static_cast<std::byte>(1U << (bit % 8));
+    const auto store = open_image(image);
+    EXPECT_EQ(contents(store), "A=new") << bit;
+    EXPECT_EQ(store.layout(), small_layout()) << bit;
+    EXPECT_TRUE(store.report().findings.empty()) << bit;
+  }
+}
+
+TEST(Format, HeadersGoFirstAndComeLastAndOfThemTheSignature) {
+  // Firmware has left a copy of the variables in the spare, which is not to come back either.
+  Bytes image = old_variables();
+  const Bytes old = variables_of(image);
+  std::copy(old.begin(), old.end(), image.begin() + spare);
+  RecordingDevice device(device_of(image));
+  ASSERT_TRUE(VariableStore::format(device, small_layout()));
+  const Bytes blank = blank_image(small_layout());
+  std::string headers = hex_of(blank, 0, first_record);
+  headers.replace(80, 8, "ffffffff");
+  EXPECT_THAT(device.take(), ElementsAre("P 28 00000000", "P 0 " + std::string(144, '0'),  //
+                                         "P 1000 " + std::string(64, '0'),                 //
+                                         "E 0 1000", "E 1000 1000", "E 2000 1000",         //
+                                         "P 1000 " + hex_of(blank, working, 32),           //
+                                         "P 0 " + headers, "P 28 5f465648"));
 }
 
 TEST(Recovery, AnOldCopyInTheSpareIsNotTakenForAStoreWithoutHeaders) {

@@ -51,7 +51,7 @@ class VariableStore {
   /// Writes a blank store of `layout` over the start of `device`, byte for byte as OVMF's build
   /// makes it. Whatever was there is gone.
   /// Errors: invalid_argument (device too small, blocks of another size), io.
-  /// Power loss: no store, or the new one.
+  /// Power loss: no store, or the new one; the old one as it was if nothing was written yet.
   static Status format(flash::Device& device, const Layout& layout);
 
   /// Opened for writing, an interrupted fault-tolerant write is finished or dropped first, and what
