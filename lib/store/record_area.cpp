@@ -248,11 +248,30 @@ Status RecordArea::check_mirror() const {
 namespace {
 
 /// The bits that a transition leaves, to be combined with the state there is (EDK2's VAR_ masks).
+constexpr RecordState header_valid_mask{0x7f};
 constexpr RecordState added_mask{0x3f};
 constexpr RecordState transition_mask{0xfe};
 constexpr RecordState deleted_mask{0xfd};
 
+/// Whether the name's first character can read as a StartId, when all of it is programmed or a
+/// part.
+bool can_pass_for_record(std::u16string_view name) noexcept {
+  const auto first = static_cast<std::uint16_t>(name.empty() ? u'\0' : name.front());
+  return (first & ~record_start_id) == 0;
+}
+
 }  // namespace
+
+/// Puts a record that is not committed, state 0xff, at `at`. The walk steps over its header alone
+/// until its state says more, and would take a name that begins like a record for one; of such a
+/// record the header goes first and is made valid, after which the walk steps over all of it.
+Status RecordArea::append(std::uint32_t at, std::span<const std::byte> bytes, bool header_first) {
+  if (!header_first) return program(at, bytes);
+  const std::uint32_t header_size = record_header_size(format_);
+  if (auto done = program(at, bytes.first(header_size)); !done) return done;
+  if (auto done = clear_state(at, header_valid_mask); !done) return done;
+  return program(at + header_size, bytes.subspan(header_size));
+}
 
 Status RecordArea::put(const RecordContent& content) {
   if (auto usable = check_mirror(); !usable) return usable;
@@ -268,7 +287,7 @@ Status RecordArea::put(const RecordContent& content) {
     if (node != nullptr) {
       if (auto done = clear_state(node->offset, transition_mask); !done) return done;
     }
-    if (auto done = program(at, bytes); !done) return done;
+    if (auto done = append(at, bytes, can_pass_for_record(content.name)); !done) return done;
     if (auto done = clear_state(at, added_mask); !done) return done;
     if (node == nullptr) return {};
     for (const std::uint32_t twin : node->overridden) {

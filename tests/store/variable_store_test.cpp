@@ -74,6 +74,17 @@ TEST(Put, CreatingWritesTheRecordUncommittedAndThenItsState) {
                                        "P 66 3f"));
 }
 
+TEST(Put, OfANameThatCanPassForARecordTheHeaderIsMadeValidFirst) {
+  // U+55AA is a StartId. U+0020 can be one while it is torn: bits of U+55AA are all that it clears.
+  for (const auto& [name, hex] : {std::pair(u"\u55aa", "aa55"), std::pair(u"\u0020", "2000")}) {
+    auto [log, store] = open_recorded(blank_image(small_layout(RecordFormat::normal)));
+    ASSERT_TRUE(store.put(content(name, "x")));
+    EXPECT_THAT(log->take(),
+                ElementsAre("P 64 aa55ff00070000000400000001000000443322116655887799aabbccddeeff00",
+                            "P 66 7f", "P 84 " + std::string(hex) + "000078", "P 66 3f"));
+  }
+}
+
 TEST(Put, UpdatingGoesThroughEdk2sStates) {
   auto [log, store] = open_recorded(blank_image(small_layout(RecordFormat::normal)));
   ASSERT_TRUE(store.put(content(u"A", "x")));

@@ -88,6 +88,7 @@ class RecordArea {
   struct Index;
 
   Status program(std::uint32_t offset, std::span<const std::byte> data);
+  Status append(std::uint32_t at, std::span<const std::byte> bytes, bool header_first);
   Status clear_state(std::uint32_t record_offset, RecordState mask);
   Status reload_after(Status failed);
   Status check_mirror() const;
