@@ -7,6 +7,7 @@
 
 #include "efistore/base/bytes.hpp"
 
+#include "device_failure.hpp"
 #include "firmware_volume.hpp"
 
 namespace efistore::store {
@@ -103,9 +104,11 @@ class Writer {
 
  private:
   Status program(std::uint64_t offset, std::span<const std::byte> data) {
-    if (auto done = device_.program(offset, data); !done) return done;
-    return device_.sync();
+    if (auto done = device_.program(offset, data); !done) return device_failure(std::move(done));
+    return sync();
   }
+
+  Status sync() { return device_failure(device_.sync()); }
 
   Status copy_block(flash::Range place, std::span<const std::byte> wanted, Erase mode) {
     if (auto done = erase(place, mode); !done) return done;
@@ -141,10 +144,10 @@ class Writer {
       const auto end = part.size() - static_cast<std::size_t>(last - part.rbegin());
       if (auto done = device_.program(offset + at + begin, part.subspan(begin, end - begin));
           !done) {
-        return done;
+        return device_failure(std::move(done));
       }
     }
-    return device_.sync();
+    return sync();
   }
 
   Status erase(flash::Range range, Erase mode) {
@@ -155,10 +158,11 @@ class Writer {
         if (auto done = device_.read(at, block); !done) return done;
         if (is_filled(block, erased)) continue;
       }
-      if (auto done = device_.erase({at, block.size()}); !done) return done;
+      if (auto done = device_.erase({at, block.size()}); !done)
+        return device_failure(std::move(done));
       erased_any = true;
     }
-    return erased_any ? device_.sync() : Status{};
+    return erased_any ? sync() : Status{};
   }
 
   flash::Device& device_;

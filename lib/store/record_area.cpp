@@ -11,6 +11,7 @@
 
 #include "efistore/base/attributes.hpp"
 
+#include "device_failure.hpp"
 #include "record_format.hpp"
 
 namespace efistore::store {
@@ -214,9 +215,9 @@ void RecordArea::for_each_record(const std::function<void(const RecordSummary&)>
 
 Status RecordArea::program(std::uint32_t offset, std::span<const std::byte> data) {
   if (device_ != nullptr) {
-    if (auto done = device_->program(offset, data); !done) return done;
+    if (auto done = device_->program(offset, data); !done) return device_failure(std::move(done));
     // The next step must not reach the medium before this one.
-    if (auto done = device_->sync(); !done) return done;
+    if (auto done = device_->sync(); !done) return device_failure(std::move(done));
   }
   std::ranges::copy(data, mirror_.begin() + offset);
   return {};

@@ -408,6 +408,35 @@ TEST_P(FailingUpdate, LeavesOldOrNewAndNothingMoreIsWrittenBeforeTheNextOpening)
   EXPECT_EQ(contents(again), "B=kept A=later");
 }
 
+TEST(Put, WhateverTheDeviceSaysIsAFailureOfTheDevice) {
+  // A sparse image on a full file system has "no space": that is no word about the store's.
+  for (const Errc code : {Errc::no_space, Errc::read_only, Errc::permission}) {
+    for (std::uint64_t step = 1; step <= 4; ++step) {
+      auto faulty = std::make_unique<FaultyDevice>(device_of(blank_image(small_layout())));
+      auto* const device = faulty.get();
+      auto store = VariableStore::open(std::move(faulty)).value();
+      ASSERT_TRUE(store.put(content(u"A", "old")));
+      device->arm({.operation = FlashOperation::program, .nth = step, .code = code});
+      EXPECT_EQ(store.put(content(u"A", "new")).error().code, Errc::io);
+      EXPECT_EQ(store.put(content(u"B", "1")).error().code, Errc::read_only);
+    }
+  }
+}
+
+TEST(Reclaim, WhateverTheDeviceSaysIsAFailureOfTheDevice) {
+  for (const auto operation : {FlashOperation::program, FlashOperation::erase}) {
+    auto faulty = std::make_unique<FaultyDevice>(device_of(blank_image(small_layout())));
+    auto* const device = faulty.get();
+    auto store = VariableStore::open(std::move(faulty)).value();
+    ASSERT_TRUE(store.put(content(u"A", "1")));
+    ASSERT_TRUE(store.put(content(u"A", "2")));
+    device->arm({.operation = operation, .code = Errc::no_space});
+    EXPECT_EQ(store.reclaim().error().code, Errc::io);
+    EXPECT_EQ(store.put(content(u"B", "1")).error().code, Errc::read_only);
+    EXPECT_EQ(contents(store), "A=2");
+  }
+}
+
 TEST(Put, BytesThatCannotBeProgrammedEndTheWriting) {
   auto memory = device_of(blank_image(small_layout()));
   auto* const below = memory.get();

@@ -17,6 +17,7 @@ std::optional<std::uint64_t> FaultyDevice::take_fault(FlashOperation operation) 
     return std::nullopt;
   }
   ++faults_;
+  code_ = fault_->code;
   const std::uint64_t bytes_done = fault_->bytes_done;
   if (fault_->lasting) {
     fault_->bytes_done = 0;
@@ -27,7 +28,7 @@ std::optional<std::uint64_t> FaultyDevice::take_fault(FlashOperation operation) 
 }
 
 Status FaultyDevice::failure(std::string_view operation) const {
-  return fail(Errc::io, name() + ": injected fault in " + std::string(operation));
+  return fail(code_, name() + ": injected fault in " + std::string(operation));
 }
 
 Status FaultyDevice::read(std::uint64_t offset, std::span<std::byte> out) {

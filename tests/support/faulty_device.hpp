@@ -21,9 +21,11 @@ struct Fault {
   std::uint64_t bytes_done = 0;
   /// Every later operation of that kind fails too, with nothing done, until disarm().
   bool lasting = false;
+  /// What it says: no_space as a full file system does below a sparse image, for one.
+  Errc code = Errc::io;
 };
 
-/// Fails one operation, or all from one on, with Errc::io, and passes everything else on to the
+/// Fails one operation, or all from one on, and passes everything else on to the
 /// device below. Requests that the contract refuses are refused as ever and do not count.
 class FaultyDevice final : public Decorator {
  public:
@@ -47,6 +49,7 @@ class FaultyDevice final : public Decorator {
   Status failure(std::string_view operation) const;
 
   std::optional<Fault> fault_;
+  Errc code_ = Errc::io;  ///< of the fault at hand
   std::uint64_t faults_ = 0;
 };
 

@@ -240,5 +240,17 @@ TEST_F(Trouble, FailingFlashIsDeviceErrorAndTheOldValueStays) {
   }
 }
 
+TEST_F(Trouble, ADeviceWithoutSpaceIsAFailingDevice) {
+  for (std::uint64_t nth = 1; nth <= 4; ++nth) {
+    auto faulty = std::make_unique<FaultyDevice>(device_of(blank_image(small_layout())));
+    FaultyDevice* const device = faulty.get();
+    auto services = serve(store::VariableStore::open(std::move(faulty)).value());
+    ASSERT_EQ(set(services, u"A", "1"), EfiStatus::success);
+    device->arm({.operation = FlashOperation::program, .nth = nth, .code = Errc::no_space});
+    EXPECT_EQ(set(services, u"A", "2"), EfiStatus::device_error);
+    EXPECT_EQ(set(services, u"A", "3"), EfiStatus::write_protected) << "until the next opening";
+  }
+}
+
 }  // namespace
 }  // namespace efistore::test
