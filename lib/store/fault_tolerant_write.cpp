@@ -179,6 +179,20 @@ Status finish(flash::Device& device, const Layout& layout, Writer& writer) {
   return writer.complete();
 }
 
+/// Whether `bytes` begin with headers of the volume that `layout` is of. EDK2 copies whatever
+/// stands in the spare; here a store is not given for less than what could be opened in its place.
+bool has_headers_of(const Layout& layout, std::span<const std::byte> bytes) {
+  const auto volume = parse_volume_header(bytes);
+  if (!volume || volume->volume_size_bytes != layout.volume_size_bytes ||
+      volume->block_size_bytes != layout.block_size_bytes) {
+    return false;
+  }
+  const std::uint16_t header_size = volume->header_size_bytes;
+  const auto store = parse_store_header(bytes.subspan(header_size), header_size);
+  return store && store->format == layout.format && store->size_bytes > store_header_size &&
+         std::uint64_t{header_size} + store->size_bytes == layout.variables.size;
+}
+
 }  // namespace
 
 Result<FtwInspection> read_ftw(flash::Device& device, const Layout& layout) {
@@ -190,8 +204,7 @@ Result<FtwInspection> read_ftw(flash::Device& device, const Layout& layout) {
   std::vector<std::byte> headers(std::min<std::uint64_t>(headers_read_size, layout.variables.size));
   if (auto done = device.read(layout.ftw_spare.offset, headers); !done)
     return forward(std::move(done));
-  if (const auto staged = parse_volume_header(headers);
-      !staged || staged->volume_size_bytes != layout.volume_size_bytes) {
+  if (!has_headers_of(layout, headers)) {
     found.state = FtwState::broken;
     found.detail = fmt::format(
         "the write at {:#x} of the working area should have its data in the "

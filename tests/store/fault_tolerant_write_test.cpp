@@ -4,6 +4,7 @@
 // half done. Cuts of every operation are in tests/powercut.
 #include <gmock/gmock.h>
 
+#include "efistore/store/examine.hpp"
 #include "efistore/store/variable_store.hpp"
 
 #include "store/recording_device.hpp"
@@ -248,6 +249,61 @@ TEST(Recovery, ASpareWithoutVariablesIsNotCopied) {
   EXPECT_TRUE(store.report().damaged);
   EXPECT_EQ(contents(store), "A=old");
   EXPECT_EQ(store.reclaim().error().code, Errc::damaged);
+}
+
+/// Opens `image` for writing, sees that it is damaged and that nothing was written, and gives what
+/// it shows.
+std::string shown_and_left_alone(Bytes image) {
+  auto recording = std::make_unique<RecordingDevice>(device_of(std::move(image)));
+  auto* const log = recording.get();
+  auto store = VariableStore::open(std::move(recording)).value();
+  EXPECT_TRUE(store.report().damaged);
+  EXPECT_EQ(store.report().recovery, FtwRecovery::none);
+  EXPECT_EQ(store.put(content(u"B", "2")).error().code, Errc::damaged);
+  EXPECT_THAT(log->take(), IsEmpty());
+  return contents(store);
+}
+
+TEST(Recovery, ACopyThatIsNotOfThisVolumeIsNotCopied) {
+  struct Field {
+    std::size_t at;
+    const char* hex;
+  };
+  for (const auto& [at, hex] : {Field{32, "0040"}, Field{48, "5000"}, Field{60, "00020000"},
+                                Field{0x48, "1636cfdd7532644198b6fe85707ffe7d"}, Field{0x48, "5a"},
+                                Field{0x58, "b81f0000"}, Field{0x5c, "00"}, Field{0x5d, "ff"}}) {
+    Bytes staged = variables_of(new_variables());
+    put_hex(staged, at, hex);
+    EXPECT_EQ(shown_and_left_alone(interrupted(old_variables(), "fc", "fd", staged)), "A=old")
+        << "offset " << at;
+  }
+}
+
+TEST(Recovery, ACopyWithHeadersLongerThanTheAreaIsNotRead) {
+  store::Layout layout = small_layout();
+  layout.volume_size_bytes = 0x1000;
+  layout.block_size_bytes = 0x200;
+  layout.block_map_count = 8;
+  layout.variables = {0, 0x200};
+  layout.ftw_working = {0x200, 0x200};
+  layout.ftw_spare = {0x400, 0xc00};
+  flash::MemoryDevice blank({.size_bytes = 0x1000, .erase_block_size_bytes = 0x200});
+  ASSERT_TRUE(VariableStore::format(blank, layout));
+  Bytes image = image_of(blank);
+  put_hex(image, 0x220, "fcffffff" + header_body);
+  put_hex(image, 0x248,
+          "fdffffffffffff"
+          "ff"
+          "0000000000000000"
+          "4800000000000000"
+          "b801000000000000"
+          "00fcffffffffffff");
+  std::copy_n(image.begin(), 0x64, image.begin() + 0x400);
+  put_hex(image, 0x400 + 48, "fc01");  // HeaderLength
+  flash::MemoryDevice device(image, 0x200);
+  const auto examination = store::examine(device);
+  ASSERT_TRUE(examination) << examination.error().message;
+  EXPECT_EQ(examination->ftw, store::FtwState::broken);
 }
 
 TEST(Recovery, ATornHeaderIsNoWrite) {
