@@ -46,9 +46,22 @@ std::uint16_t EfiTime::year() const noexcept {
   return ByteReader(bytes).u16();
 }
 
+namespace {
+
+year_month_day date_of(const EfiTime& time) noexcept {
+  return {std::chrono::year{time.year()}, std::chrono::month{time.month()},
+          std::chrono::day{time.day()}};
+}
+
+}  // namespace
+
+bool EfiTime::is_date() const noexcept {
+  return date_of(*this).ok() && year() >= 1900 && year() <= 9999 && hour() <= 23 &&
+         minute() <= 59 && second() <= 59;
+}
+
 std::int64_t EfiTime::to_unix() const noexcept {
-  const year_month_day date{std::chrono::year{year()}, std::chrono::month{month()},
-                            std::chrono::day{day()}};
+  const year_month_day date = date_of(*this);
   if (!date.ok() || hour() > 23 || minute() > 59 || second() > 59) return 0;
   const sys_seconds when = sys_days{date} + hours{hour()} + minutes{minute()} + seconds{second()};
   return when.time_since_epoch().count();

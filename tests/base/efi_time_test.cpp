@@ -37,5 +37,22 @@ TEST(EfiTime, WhatIsNoDateIsTimeZero) {
   EXPECT_EQ(to_string(ones), "65535-255-255T255:255:255");
 }
 
+TEST(EfiTime, ADateHasEveryFieldInItsRange) {
+  const EfiTime date = EfiTime::from_unix(951782400);  // a leap day
+  EXPECT_TRUE(date.is_date());
+  EXPECT_FALSE(EfiTime{}.is_date());
+  struct Case {
+    std::size_t field;
+    int value;
+  };
+  for (const auto [field, value] :
+       {Case{0, 0xd1}, Case{1, 0x27 + 8}, Case{2, 0}, Case{2, 13}, Case{3, 0}, Case{3, 30},
+        Case{4, 24}, Case{5, 60}, Case{6, 60}}) {
+    EfiTime wrong = date;
+    wrong.bytes[field] = static_cast<std::byte>(value);
+    EXPECT_FALSE(wrong.is_date()) << field << ": " << value;
+  }
+}
+
 }  // namespace
 }  // namespace efistore
