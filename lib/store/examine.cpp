@@ -13,6 +13,8 @@
 
 #include "fault_tolerant_write.hpp"
 #include "firmware_volume.hpp"
+#include "reconstruct.hpp"
+#include "salvage.hpp"
 
 namespace efistore::store {
 
@@ -54,23 +56,25 @@ class Examiner {
   std::uint64_t base_ = 0;
 };
 
-void examine_volume_header(const VolumeHeader& header, Examiner& out) {
-  out.region(RegionKind::volume_header, 0, header.header_size_bytes);
-  if (!header.checksum_valid) {
-    out.finding(Severity::warning, {50, 2},
-                "the firmware volume header's checksum is wrong (EDK2 does not look at it)");
-  }
-  if (header.mapped_size_bytes != header.volume_size_bytes) {
-    out.finding(Severity::note, {56, 8},
-                fmt::format("the block map adds up to {:#x} bytes, the volume has {:#x}",
-                            header.mapped_size_bytes, header.volume_size_bytes));
-  }
-}
-
 RegionKind kind_of(const ScannedRecord& record) noexcept {
   if (record.live()) return record.salvaged ? RegionKind::salvaged_record : RegionKind::live_record;
   const bool dead = record.state == 0x3c || record.state == 0x3d;
   return dead ? RegionKind::dead_record : RegionKind::uncommitted_record;
+}
+
+void examine_uncommitted(const ScannedRecord& record, bool named, Examiner& out) {
+  const flash::Range where{record.offset, record.size};
+  const std::uint8_t mended = mended_state(record.state);
+  const bool hidden = named && mended != record.state && (mended == 0x3f || mended == 0x3e);
+  if (hidden) {
+    out.finding(Severity::damage, where,
+                fmt::format("a record's state {:#04x} has bits cleared that no writer clears: its "
+                            "variable is not seen",
+                            record.state));
+  } else {
+    out.finding(Severity::note, where,
+                fmt::format("an uncommitted record, state {:#04x}", record.state));
+  }
 }
 
 /// What is odd about one record, its place in the chain apart.
@@ -79,8 +83,7 @@ void examine_record(std::span<const std::byte> area, const ScannedRecord& record
   const flash::Range where{record.offset, record.size};
   const RegionKind kind = kind_of(record);
   if (kind == RegionKind::uncommitted_record) {
-    out.finding(Severity::note, where,
-                fmt::format("an uncommitted record, state {:#04x}", record.state));
+    examine_uncommitted(record, named, out);
     return;
   }
   if (!named) {
@@ -96,6 +99,11 @@ void examine_record(std::span<const std::byte> area, const ScannedRecord& record
   }
   if (area[record.offset + 3] != std::byte{0}) {
     out.finding(Severity::note, where, "a live record whose reserved byte is not zero");
+  }
+  if (!record.time.is_zero() && !record.time.is_date()) {
+    out.finding(Severity::warning, where,
+                "a live record whose time is none, " + to_string(record.time) +
+                    ": no signed write can be later than it, or any is");
   }
 }
 
@@ -124,10 +132,67 @@ class TwinCheck {
   std::map<std::string, Seen> by_id_;
 };
 
+/// Records that the walk along the chain does not show, because a size in another one is wrong.
+class HiddenCheck {
+ public:
+  HiddenCheck(std::span<const std::byte> area, std::uint32_t begin, const RecordScan& scan,
+              RecordFormat format)
+      : area_(area),
+        begin_(begin),
+        scan_(scan),
+        format_(format),
+        swallow_check_(area, scan, format) {}
+
+  /// Behind `record` the chain goes on.
+  void add(const ScannedRecord& record, bool named, Examiner& out) {
+    suspect_ |= !named && (record.live() || record.state == 0x3c || record.state == 0x3d);
+    if (!named || record.salvaged) return;
+    if (const std::uint32_t size = swallow_check_.data_size_without(record); size != 0) {
+      out.finding(Severity::warning, {record.offset, record.size},
+                  fmt::format("the data of this record holds whole records from byte {} on: its "
+                              "DataSize {} may be wrong by one bit, and hide variables",
+                              size, record.data_size));
+    } else if (const std::uint32_t first = swallow_check_.first_swallowed(record); first != 0) {
+      out.finding(Severity::warning, {record.offset, record.size},
+                  fmt::format("the data of this record reaches into free space, and holds whole "
+                              "records from {:#x} on: its DataSize {} may be wrong, and hide "
+                              "variables",
+                              first, record.data_size));
+    }
+  }
+
+  /// What a search finds where the chain is broken or leads through a record with wrong sizes.
+  void finish(Examiner& out) const {
+    if (!suspect_ && scan_.break_reason.empty()) return;
+    std::set<std::uint32_t> shown;
+    for (const ScannedRecord& record : scan_.records) shown.insert(record.offset);
+    for (const SalvagedRecord& found : salvage_records(area_, begin_, format_).records) {
+      const ScannedRecord& record = found.record;
+      if (record.live() && !shown.contains(record.offset)) {
+        out.finding(Severity::damage, {record.offset, record.size},
+                    "a live record stands here, and a walk along the records misses it, because "
+                    "a size in front of it is wrong");
+      } else if (!found.mended.empty() && record.live() && record.offset < scan_.chain_end) {
+        out.finding(Severity::damage, {record.offset, record.size},
+                    "a live record whose header is wrong: " + found.mended);
+      }
+    }
+  }
+
+ private:
+  std::span<const std::byte> area_;
+  std::uint32_t begin_;
+  const RecordScan& scan_;
+  RecordFormat format_;
+  SwallowCheck swallow_check_;
+  bool suspect_ = false;
+};
+
 void examine_records(std::span<const std::byte> area, std::uint32_t begin, RecordFormat format,
                      Examiner& out) {
   const RecordScan scan = scan_records(area, begin, format);
   TwinCheck twins;
+  HiddenCheck hidden(area, begin, scan, format);
   std::uint64_t at = begin;
   std::size_t lost = 0;
   for (const ScannedRecord& record : scan.records) {
@@ -144,8 +209,10 @@ void examine_records(std::span<const std::byte> area, std::uint32_t begin, Recor
                   "padding behind a record that is not erased");
     }
     if (name && record.live()) twins.add(id, record, out);
+    hidden.add(record, name.has_value(), out);
     if (record.salvaged && record.live()) ++lost;
   }
+  hidden.finish(out);
   const auto tail = area.subspan(at);
   const auto last_used =
       std::find_if(tail.rbegin(), tail.rend(), [](std::byte b) { return b != erased; });
@@ -211,19 +278,27 @@ void examine_ftw(const FtwInspection& ftw, const Layout& layout, Examiner& out) 
 }
 
 /// Headers and records of the variables area, wherever it is valid.
-Status examine_variables(flash::Device& device, flash::Range where, RecordFormat format,
+Status examine_variables(flash::Device& device, flash::Range where, const Layout& layout,
                          Examiner& out) {
   std::vector<std::byte> area(where.size);
   if (auto done = device.read(where.offset, area); !done) return done;
-  const auto header = parse_volume_header(area);
-  if (!header) return forward(Result<VolumeHeader>(header));
   out.set_base(where.offset);
-  examine_volume_header(*header, out);
-  const std::uint32_t first = first_record_offset(header->header_size_bytes);
-  out.region(RegionKind::store_header, header->header_size_bytes, first);
-  examine_records(area, first, format, out);
+  for (Finding& finding : header_findings(area, layout))
+    out.finding(finding.severity, finding.where, std::move(finding.what));
+  const auto first = static_cast<std::uint32_t>(mended_headers(area, layout).size());
+  const std::uint32_t store_header = first - store_header_size;
+  out.region(RegionKind::volume_header, 0, store_header);
+  out.region(RegionKind::store_header, store_header, first);
+  examine_records(area, first, layout.format, out);
   out.set_base(0);
   return {};
+}
+
+/// The layout that the volume has or, where its headers are damaged, had.
+Result<Layout> layout_to_examine(flash::Device& device) {
+  auto reconstructed = reconstruct_layout(device);
+  if (reconstructed || reconstructed.error().code == Errc::io) return reconstructed;
+  return detect_layout(device);
 }
 
 }  // namespace
@@ -302,7 +377,7 @@ bool Examination::damaged() const noexcept {
 }
 
 Result<Examination> examine(flash::Device& device) {
-  const auto layout = detect_layout(device);
+  const auto layout = layout_to_examine(device);
   if (!layout) return forward(Result<Layout>(layout));
   const auto ftw = read_ftw(device, *layout);
   if (!ftw) return forward(Result<FtwInspection>(ftw), device.name());
@@ -312,7 +387,7 @@ Result<Examination> examine(flash::Device& device) {
   Examiner out(*layout);
   if (!in_place) {
     out.region(RegionKind::superseded, layout->variables.offset, layout->variables.end());
-  } else if (auto done = examine_variables(device, valid, layout->format, out); !done) {
+  } else if (auto done = examine_variables(device, valid, *layout, out); !done) {
     return forward(std::move(done), device.name());
   }
   out.region(RegionKind::event_log, layout->event_log.offset, layout->event_log.end());
@@ -324,7 +399,7 @@ Result<Examination> examine(flash::Device& device) {
     out.region(RegionKind::unknown, working.end(), layout->ftw_spare.offset);
     at = layout->ftw_spare.offset;
     if (!in_place) {
-      if (auto done = examine_variables(device, valid, layout->format, out); !done)
+      if (auto done = examine_variables(device, valid, *layout, out); !done)
         return forward(std::move(done), device.name());
       at = valid.end();
     }

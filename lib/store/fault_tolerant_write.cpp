@@ -258,6 +258,10 @@ Result<FtwRecovery> recover_variables(flash::Device& device, const Layout& layou
   return recovery;
 }
 
+Status restart_queue(flash::Device& device, const Layout& layout) {
+  return Writer(device, layout).reset();
+}
+
 Status write_variables(flash::Device& device, const Layout& layout,
                        std::span<const std::byte> wanted) {
   if (layout.ftw_working.size == 0 || layout.ftw_spare.size < layout.variables.size) {

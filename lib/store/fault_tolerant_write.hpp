@@ -30,6 +30,11 @@ flash::Range valid_variables(const FtwInspection& ftw, const Layout& layout) noe
 /// the variables), io. Power loss: recovering again has the same result.
 Result<FtwRecovery> recover_variables(flash::Device& device, const Layout& layout);
 
+/// Makes the working area a new one, with an empty queue; what it said of a write under way is
+/// gone. Errors: unsupported (the area shares an erase block with something else), io. Power loss:
+/// the area is as before, or not valid, or new.
+Status restart_queue(flash::Device& device, const Layout& layout);
+
 /// Makes the variables area read as `wanted`; the queue must be idle.
 /// Errors: unsupported (the layout has no working area or too small a spare), damaged (no idle
 /// queue), io. Power loss: after recover_variables() the area is as before or reads as `wanted`.

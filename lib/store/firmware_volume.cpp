@@ -140,8 +140,7 @@ std::vector<std::byte> build_headers(const Layout& layout) {
   volume.u32(layout.block_map_count);
   volume.u32(layout.block_size_bytes);
   volume.u64(0);  // the block map's end
-  const std::uint16_t sum = sum16(std::span(bytes).first(volume_header_size));
-  ByteWriter(std::span(bytes).subspan(50)).u16(static_cast<std::uint16_t>(-sum));
+  set_checksum(std::span(bytes).first(volume_header_size));
 
   ByteWriter store{std::span{bytes}.subspan(volume_header_size)};
   store.bytes(layout.format == RecordFormat::authenticated ? authenticated_store_guid.bytes
@@ -151,6 +150,13 @@ std::vector<std::byte> build_headers(const Layout& layout) {
   store.u8(store_healthy);
   store.fill(6, std::byte{0});
   return bytes;
+}
+
+void set_checksum(std::span<std::byte> header) noexcept {
+  const auto checksum = header.subspan(50, 2);
+  ByteWriter(checksum).u16(0);
+  const std::uint16_t sum = sum16(header);
+  ByteWriter(checksum).u16(static_cast<std::uint16_t>(-sum));
 }
 
 std::uint32_t first_record_offset(std::uint16_t volume_header_size_bytes) noexcept {

@@ -48,6 +48,9 @@ Result<StoreHeader> parse_store_header(std::span<const std::byte> bytes, std::ui
 /// Both headers of a fresh volume, one behind the other.
 std::vector<std::byte> build_headers(const Layout& layout);
 
+/// Sets the checksum of a volume header to what its other words ask for.
+void set_checksum(std::span<std::byte> header) noexcept;
+
 /// Offset of the first record of a volume whose header has `volume_header_size_bytes`.
 std::uint32_t first_record_offset(std::uint16_t volume_header_size_bytes) noexcept;
 

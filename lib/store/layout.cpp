@@ -13,6 +13,7 @@
 #include "fault_tolerant_write.hpp"
 #include "firmware_volume.hpp"
 #include "ftw_queue.hpp"
+#include "layout_search.hpp"
 
 namespace efistore::store {
 
@@ -76,12 +77,6 @@ Status locate_ftw(flash::Device& device, bool intact, Layout& layout) {
   return {};
 }
 
-/// The headers of a volume and of its variables.
-struct Headers {
-  VolumeHeader volume;
-  StoreHeader store;
-};
-
 /// Reads the headers that stand at `offset`: in their place, or in the spare area.
 /// Errors: damaged, io.
 Result<Headers> read_headers(flash::Device& device, std::uint64_t offset) {
@@ -134,6 +129,8 @@ Result<bool> is_spare(flash::Device& device, flash::Range range) {
   return is_filled(bytes, erased) || parse_volume_header(bytes).has_value();
 }
 
+}  // namespace
+
 Result<Layout> layout_of(flash::Device& device, const Headers& headers) {
   Layout layout = layout_from(headers);
   for (const auto& [name, make] : builtin) {
@@ -159,19 +156,29 @@ Result<Layout> layout_of(flash::Device& device, const Headers& headers) {
   return layout;
 }
 
-/// The layout that the headers' copy at `spare` gives, if the working area at `at` fits to it.
-Result<std::optional<Layout>> layout_from_copy(flash::Device& device, std::uint64_t at,
-                                               std::uint64_t working_size, std::uint64_t spare) {
+Result<std::optional<Layout>> layout_from_copy(flash::Device& device, flash::Range working,
+                                               std::uint64_t spare) {
   const auto headers = read_headers(device, spare);
   if (!headers) {
     if (headers.error().code == Errc::io) return forward(Result<Headers>(headers));
     return std::nullopt;
   }
   Layout layout = layout_from(*headers);
-  if (!take_ftw_at(at, working_size, layout) || layout.ftw_spare.offset != spare)
+  if (!take_ftw_at(working.offset, working.size, layout) || layout.ftw_spare.offset != spare)
     return std::nullopt;
   return layout;
 }
+
+bool is_known_geometry(const Layout& layout) noexcept {
+  if (layout.name() != "custom") return true;
+  Layout divided = layout;
+  if (divided.block_size_bytes == 0 || divided.volume_size_bytes < divided.block_size_bytes)
+    return false;
+  divide(divided);
+  return divided.variables == layout.variables;
+}
+
+namespace {
 
 /// The layout of a volume whose variables are being copied back from the spare area, found without
 /// its own headers: by a working header with the headers' copy behind it and a queue that says so.
@@ -187,7 +194,7 @@ Result<std::optional<Layout>> find_pending_copy(flash::Device& device) {
     for (const std::uint64_t block : {ftw_search_step, std::uint64_t{0x1000}}) {
       const std::uint64_t spare = (at + size + block - 1) / block * block;
       if (spare >= end) continue;
-      auto layout = layout_from_copy(device, at, size, spare);
+      auto layout = layout_from_copy(device, {at, size}, spare);
       if (!layout) return forward(std::move(layout));
       if (!*layout) continue;
       auto ftw = read_ftw(device, **layout);

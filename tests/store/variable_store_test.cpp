@@ -237,6 +237,21 @@ TEST(Open, RecordsInTheDataOfATornRecordAreNone) {
   }
 }
 
+TEST(Open, ARecordBehindOneThatWasNotCommittedIsDamage) {
+  // Nothing is ever written behind a torn record: the state of the first one is damaged, or its
+  // whole header is gone.
+  for (const std::size_t erased_bytes : {3U, 60U}) {
+    Bytes image = blank_image(small_layout());
+    auto at = plant(image, first_record, u"A", "lost", 0x3f);
+    plant(image, at, u"B", "kept", 0x3f);
+    std::fill_n(image.begin() + first_record, erased_bytes, std::byte{0xff});
+    auto store = open_image(image);
+    EXPECT_TRUE(store.report().damaged) << erased_bytes;
+    EXPECT_FALSE(store.report().reclaimed) << erased_bytes;
+    EXPECT_EQ(contents(store), "B=kept") << erased_bytes;
+  }
+}
+
 TEST(Open, ReadOnlyLeavesResidueAlone) {
   Bytes image = blank_image(small_layout());
   plant(image, first_record, u"B", "torn", 0xff);

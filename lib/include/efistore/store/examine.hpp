@@ -74,8 +74,9 @@ struct Examination {
   bool damaged() const noexcept;
 };
 
-/// Looks at every byte of the volume at the start of `device` and changes nothing.
-/// Errors: those of detect_layout() where there is no volume to speak of.
+/// Looks at every byte of the volume at the start of `device` and changes nothing. Where headers
+/// are damaged, the volume is examined with the layout that all else tells, and they are findings.
+/// Errors: those of detect_layout() where nothing tells a layout.
 Result<Examination> examine(flash::Device& device);
 
 }  // namespace efistore::store
