@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
 //
-// A volume of any bytes: examined, opened for writing, listed, changed, compacted and opened again.
+// A volume of any bytes: examined, opened for writing, listed, changed, compacted and opened again;
+// and a copy of it repaired.
 //
 // The input's first byte seeds the changes; the rest is the image, filled up with erased bytes to
 // three blocks of 4 KiB, the smallest volume there is.
@@ -15,6 +16,7 @@
 #include "efistore/base/bytes.hpp"
 #include "efistore/flash/memory_device.hpp"
 #include "efistore/store/examine.hpp"
+#include "efistore/store/repair.hpp"
 #include "efistore/store/variable_store.hpp"
 
 #include "target.hpp"
@@ -163,6 +165,28 @@ void check_remove_all(std::span<const std::byte> image, std::size_t damage) {
   check_outcome(*opened, {}, damage);
 }
 
+/// A repair fails and says so, or leaves a store that opens undamaged with what it had listed.
+void check_repair(std::span<const std::byte> image) {
+  const auto device = device_of(image);
+  std::size_t kept = 0;
+  const auto report =
+      store::repair(*device, {.keep = [&](std::span<const std::byte> bytes) -> Status {
+        require(std::ranges::equal(bytes, image), "the image is kept as it was");
+        ++kept;
+        return {};
+      }});
+  if (kept == 0) {
+    require(std::ranges::equal(device->content(), image), "nothing is changed that is not kept");
+  }
+  if (!report) return;
+  require(kept == (report->actions.empty() ? 0U : 1U), "what is changed is kept");
+  require(!report->after.damaged(), "what was repaired is not damaged");
+  const auto opened = VariableStore::open(device_of(device->content()));
+  require(opened.has_value(), "what was repaired can be opened");
+  require(!opened->report().damaged, "what was repaired opens undamaged");
+  list(*opened);
+}
+
 void check(std::span<const std::byte> image, unsigned seed) {
   const Result<std::size_t> damage = examine_damage(image);
   auto opened = VariableStore::open(device_of(image));
@@ -175,6 +199,8 @@ void check(std::span<const std::byte> image, unsigned seed) {
     check_damaged(*opened, RecordContent(variable));
     return;
   }
+  // A write is under way that only the firmware can finish, or there is nothing to rewrite with.
+  if (opened->read_only() || opened->layout().ftw_working.size == 0) return;
   for (unsigned i = 0; i < changes; ++i) {
     change(*opened, oracle, random);
     require(list(*opened) == oracle, "the variables are those that were put");
@@ -192,5 +218,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   std::vector<std::byte> image(image_size_bytes, std::byte{0xff});
   std::ranges::copy(std::as_bytes(std::span(data, size)).subspan(1), image.begin());
   check(image, 1U + data[0]);
+  check_repair(image);
   return 0;
 }
