@@ -72,7 +72,7 @@ class CompletionTest(command.CommandTest):
         self.run_it("create")
         self.path("a file").write_bytes(b"")
         for words in (["--store", "v"], ["get", "X", "-o", "v"], ["set", "X", "--file", "v"],
-                      ["map", "--svg", "v"], ["import", "v"], ["--store", "=", "v"]):
+                      ["map", "--svg", "v"], ["check", "--keep", "v"], ["import", "v"], ["--store", "=", "v"]):
             self.assertEqual(self.complete(*words), ["vars.fd"], words)
         self.assertEqual(self.complete("import", "a"), ["a file"])
 

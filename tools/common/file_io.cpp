@@ -44,6 +44,13 @@ int write_all(int fd, std::span<const std::byte> data) {
   return 0;
 }
 
+/// The name of a new file survives a power loss once its folder is on disk. 0, or the errno value.
+int sync_folder_of(const std::filesystem::path& path) {
+  const std::filesystem::path parent = path.parent_path();
+  const UniqueFd folder(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  return !folder || ::fsync(folder.get()) == 0 ? 0 : errno;
+}
+
 mode_t current_umask() {
   // Linux has no way to look at it without changing it; these tools have one thread.
   const mode_t mask = ::umask(0);
@@ -75,10 +82,7 @@ class TemporaryFile {
   int rename_to(const std::filesystem::path& target) {
     if (::rename(path_.c_str(), target.c_str()) != 0) return errno;
     renamed_ = true;
-    // The new name survives a power loss once its folder is on disk.
-    const std::filesystem::path parent = target.parent_path();
-    const UniqueFd folder(::open(parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    return !folder || ::fsync(folder.get()) == 0 ? 0 : errno;
+    return sync_folder_of(target);
   }
 
  private:
@@ -134,6 +138,22 @@ Outcome<void> write_file(const std::string& path, std::span<const std::byte> dat
   if (const int failed = temporary.fill(data, mode); failed != 0) return fail_system(path, failed);
   if (const int failed = temporary.rename_to(target); failed != 0) return fail_system(path, failed);
   return {};
+}
+
+Outcome<void> create_file(const std::string& path, std::span<const std::byte> data) {
+  if (path.empty()) return fail_without_name();
+  std::error_code error;
+  const auto target = std::filesystem::absolute(path, error);
+  if (error) return fail_system(path, error.value());
+  // O_EXCL: the file is this one's own, also if another process makes one of that name just now.
+  const UniqueFd file(::open(target.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
+  if (!file) return fail_system(path, errno);
+  int failed = write_all(file.get(), data);
+  if (failed == 0 && ::fsync(file.get()) != 0) failed = errno;
+  if (failed == 0) failed = sync_folder_of(target);
+  if (failed == 0) return {};
+  ::unlink(target.c_str());
+  return fail_system(path, failed);
 }
 
 Outcome<void> write_raw_output(std::span<const std::byte> data) {

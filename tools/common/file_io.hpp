@@ -23,6 +23,11 @@ Outcome<std::vector<std::byte>> read_input(const std::string& path, std::size_t 
 /// regular file (/dev/stdout, a FIFO) is written directly.
 Outcome<void> write_file(const std::string& path, std::span<const std::byte> data);
 
+/// Writes `data` to a new file at `path`. When it returns, the file and its name are on disk. Where
+/// it fails, there is no such file. Fails if anything is at `path`, a symbolic link that leads
+/// nowhere included.
+Outcome<void> create_file(const std::string& path, std::span<const std::byte> data);
+
 /// Writes `data` to standard output as it is.
 /// Fails if standard output is a terminal, which might take some of the bytes as commands, or
 /// cannot be written.

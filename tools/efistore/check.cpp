@@ -3,37 +3,50 @@
 
 #include <CLI/App.hpp>
 #include <algorithm>
+#include <iterator>
+#include <memory>
 #include <utility>
 #include <vector>
+
+#include "efistore/variable/examine.hpp"
 
 #include "command.hpp"
 #include "common/escape.hpp"
 #include "common/file_io.hpp"
 #include "examined.hpp"
 #include "json.hpp"
+#include "repair.hpp"
 
 namespace efistore::tools {
 
 namespace {
 
 constexpr const char* footer =
-    R"(Nothing is changed. Exit code 0: nothing is lost (notes and warnings are reported all the
-same); 1: the store is damaged, blank, or none at all.
+    R"(Without --repair nothing is changed. Exit code 0: nothing is lost (notes and warnings are
+reported all the same); 1: the store is damaged, blank, or none at all.
+
+With --repair a damaged store is made whole with all variables that can be had. Its image is
+saved first, as the new file FILE. Exit code 0: the store is healthy now.
 
 Examples:
   efistore --store vars.fd check
-  efistore --store mtd:uefi-vars check --json)";
+  efistore --store mtd:uefi-vars check --json
+  efistore --store vars.fd check --repair --keep damaged.fd)";
 
 /// What opening the store, as the other commands do, comes to.
 struct OpenTrial {
   std::string error;  ///< empty if it opened
   std::size_t variables = 0;
+  /// What the variables themselves have; the bytes of the store are store::examine()'s.
+  std::vector<store::Finding> findings{};
 };
 
 OpenTrial try_open(const std::string& locator, std::unique_ptr<flash::Device> device) {
   const auto services = open_services_on(locator, std::move(device), flash::OpenMode::read_only);
   if (!services) return {.error = services.error().message};
-  return {.error = {}, .variables = services->store().usage().live_records};
+  return {.error = {},
+          .variables = services->store().usage().live_records,
+          .findings = variable::examine_variables(services->store(), services->limits())};
 }
 
 void print_as_json(const std::string& locator, const store::Examination& examination,
@@ -82,8 +95,9 @@ Outcome<ExitCode> run_check(const GlobalOptions& global) {
   auto examined = examine_store(*locator);
   if (!examined) return tl::unexpected(std::move(examined).error());
   store::Examination examination = std::move(examined->examination);
+  OpenTrial trial = try_open(*locator, std::move(examined->device));
+  std::ranges::move(trial.findings, std::back_inserter(examination.findings));
   std::ranges::stable_sort(examination.findings, std::ranges::greater{}, &store::Finding::severity);
-  const OpenTrial trial = try_open(*locator, std::move(examined->device));
   const bool damaged = examination.damaged() || !trial.error.empty();
   if (global.json) {
     print_as_json(*locator, examination, trial, damaged);
@@ -101,9 +115,34 @@ Outcome<ExitCode> run_check(const GlobalOptions& global) {
 }  // namespace
 
 void add_check(CLI::App& app, Action& action) {
-  auto* const command = app.add_subcommand("check", "Examine every byte of the volume");
+  auto* const command =
+      app.add_subcommand("check", "Examine every byte of the volume, and repair it");
+  struct Arguments {
+    bool repair = false;
+    RepairRequest request;
+  };
+  const auto arguments = std::make_shared<Arguments>();
+  auto* const repair =
+      command->add_flag("--repair", arguments->repair, "Make a damaged store whole again");
+  command
+      ->add_option("--keep", arguments->request.keep,
+                   "New file for the damaged image, saved before anything is written")
+      ->type_name("FILE")
+      ->needs(repair);
+  command
+      ->add_option("--layout", arguments->request.layout,
+                   "The volume's layout, where damage leaves it open")
+      ->check(CLI::IsMember({"ovmf-4m", "ovmf-2m", "aavmf", "custom"}))
+      ->needs(repair);
   command->footer(footer);
-  command->callback([&action] { action = run_check; });
+  command->callback([arguments, &action] {
+    action = [arguments](const GlobalOptions& global) -> Outcome<ExitCode> {
+      if (!arguments->repair) return run_check(global);
+      const auto locator = global.locator();
+      if (!locator) return tl::unexpected(locator.error());
+      return run_repair(*locator, global.json, arguments->request);
+    };
+  });
 }
 
 }  // namespace efistore::tools
