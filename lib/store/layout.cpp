@@ -296,6 +296,8 @@ std::string_view Layout::name() const noexcept {
 
 Result<Layout> detect_layout(flash::Device& device) {
   const auto headers = read_headers(device, 0);
+  // Headers that cannot be read are not headers that are gone.
+  if (!headers && headers.error().code == Errc::io) return forward(Result<Headers>(headers));
   if (headers && headers->volume.checksum_valid) return layout_of(device, *headers);
   // A cut while the variables were copied back leaves no headers, or a part of them.
   auto pending = find_pending_copy(device);

@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+#include "powercut/scenario.hpp"
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <tuple>
+
+#include "efistore/base/attributes.hpp"
+#include "efistore/base/bytes.hpp"
+#include "efistore/flash/memory_device.hpp"
+#include "efistore/variable/services.hpp"
+
+#include "support/tearing_device.hpp"
+
+namespace efistore::test {
+
+namespace {
+
+using store::RecordContent;
+using store::VariableStore;
+using Bytes = std::vector<std::byte>;
+using Device = std::unique_ptr<flash::Device>;
+using StoreChange = std::function<Status(VariableStore&)>;
+
+constexpr Guid own = *Guid::parse("11223344-5566-7788-99aa-bbccddeeff00");
+constexpr Guid other = *Guid::parse("8be4df61-93ca-11d2-aa0d-00e098032b8c");
+constexpr std::uint32_t nv_bs_rt =
+    attributes::non_volatile | attributes::bootservice_access | attributes::runtime_access;
+
+/// A scenario that cannot be made is no test at all.
+template <typename T>
+T must(Result<T> result) {
+  if (!result) {
+    std::fprintf(stderr, "cannot make a scenario: %s\n", result.error().message.c_str());
+    std::abort();
+  }
+  if constexpr (!std::is_void_v<T>) return std::move(*result);
+}
+
+/// Data in which no byte is like its neighbour and none is erased.
+Bytes filling(std::size_t size, unsigned salt) {
+  Bytes bytes(size);
+  for (std::size_t i = 0; i < size; ++i) {
+    bytes[i] = static_cast<std::byte>((i * 37 + i / 253 + salt * 11) % 255);
+  }
+  return bytes;
+}
+
+RecordContent content(std::u16string_view name, const Bytes& data, const Guid& guid = own) {
+  return {name, guid, nv_bs_rt, data};
+}
+
+/// A device whose content can be looked at while a store has it.
+struct Image {
+  explicit Image(Bytes content) : medium{.content = std::move(content)} {}
+  Device device() { return std::make_unique<TearingDevice>(medium); }
+  VariableStore open() { return must(VariableStore::open(device())); }
+
+  Medium medium;
+};
+
+Bytes blank(const store::Layout& layout) {
+  Image image(Bytes(layout.volume_size_bytes, std::byte{0xff}));
+  must(VariableStore::format(*image.device(), layout));
+  return std::move(image.medium.content);
+}
+
+/// Makes the change over `image`.
+Bytes changed(Bytes image, const StoreChange& change) {
+  Image on(std::move(image));
+  auto opened = on.open();
+  must(change(opened));
+  return std::move(on.medium.content);
+}
+
+/// Live and dead records; two live ones have the same name and differ in the GUID. With several
+/// blocks for variables a record lies across a border, before a reclaim and after it.
+Bytes filled(const store::Layout& layout) {
+  const bool several_blocks = layout.variables.size > layout.block_size_bytes;
+  const std::size_t unit = several_blocks ? 1300 : 150;
+  return changed(blank(layout), [&](VariableStore& s) -> Status {
+    must(s.put(content(u"Kept", filling(unit / 3, 1))));
+    must(s.put(content(u"Changed", filling(unit, 2))));
+    must(s.put(content(u"Dead", filling(2 * unit, 3))));
+    must(s.put(content(u"Kept", filling(unit / 2, 4), other)));
+    must(s.put(content(u"Changed", filling(unit, 5))));
+    must(s.put(content(u"Last", filling(unit / 2, 6), other)));
+    if (several_blocks) must(s.put(content(u"Large", filling(3000, 15))));
+    return s.remove(*s.find(u"Dead", own));
+  });
+}
+
+/// As filled(), and a bit more in the spare, as firmware leaves it that puts back what was there.
+Bytes with_used_spare(const store::Layout& layout) {
+  Bytes image = filled(layout);
+  const auto begin = image.begin();
+  std::copy_n(begin, layout.variables.size,
+              begin + static_cast<std::ptrdiff_t>(layout.ftw_spare.offset));
+  return image;
+}
+
+/// filled(), reclaimed until the queue of the working area has no room for another write.
+Bytes with_full_queue(const store::Layout& layout) {
+  constexpr std::size_t header_size = 32;
+  constexpr std::size_t entry_size = 80;
+  const std::size_t entries = (layout.ftw_working.size - header_size) / entry_size;
+  return changed(filled(layout), [&](VariableStore& s) -> Status {
+    for (std::size_t i = 0; i < entries; ++i) {
+      must(s.put(content(u"Last", filling(40 + i % 2, 6), other)));
+      must(s.reclaim());
+    }
+    return s.put(content(u"Last", filling(42, 6), other));
+  });
+}
+
+/// filled(), with a record behind the chain whose writing was cut in the middle.
+Bytes with_residue(const store::Layout& layout) {
+  Bytes image = filled(layout);
+  std::uint32_t end = 0;
+  {
+    Image on(image);
+    auto opened = on.open();
+    end = 0x64 + opened.usage().used;
+  }
+  const auto record = store::encode_record(layout.format, content(u"Torn", filling(100, 7)),
+                                           store::RecordState::header_only);
+  std::copy_n(record.begin(), record.size() / 2, image.begin() + end);
+  return image;
+}
+
+/// filled(), in the middle of being compacted: the variables are in the spare.
+Bytes with_pending_copy(const store::Layout& layout) {
+  Medium medium{.content = filled(layout)};
+  for (std::uint64_t operation = 1;; ++operation) {
+    Medium cut = medium;
+    {
+      auto device = std::make_unique<TearingDevice>(cut);
+      device->cut_at({.operation = operation, .tear = Tear::after});
+      auto opened = must(VariableStore::open(std::move(device)));
+      if (opened.reclaim()) std::abort();
+    }
+    TearingDevice device(cut);
+    const auto found = store::examine(device);
+    // Its first block is erased then.
+    const bool erased = is_filled(std::span(cut.content).first(64), std::byte{0xff});
+    if (found && found->ftw == store::FtwState::copying && erased) return cut.content;
+  }
+}
+
+Scenario of_device(const store::Layout& layout, Bytes image, std::function<Status(Device)> change) {
+  return {.layout = layout, .image = std::move(image), .change = std::move(change)};
+}
+
+Scenario of_store(const store::Layout& layout, Bytes image, const StoreChange& change) {
+  auto scenario = of_device(layout, std::move(image), [change](Device device) -> Status {
+    auto opened = VariableStore::open(std::move(device));
+    if (!opened) return forward(std::move(opened));
+    if (!opened->report().not_written_because.empty())
+      return fail(Errc::io, opened->report().not_written_because);
+    return change(*opened);
+  });
+  scenario.store_change = change;
+  return scenario;
+}
+
+Scenario of_format(const store::Layout& layout, Bytes image) {
+  auto scenario = of_device(layout, std::move(image), [layout](Device device) {
+    return VariableStore::format(*device, layout);
+  });
+  scenario.formats = true;
+  return scenario;
+}
+
+Status append(Device device) {
+  auto opened = VariableStore::open(std::move(device));
+  if (!opened) return forward(std::move(opened));
+  auto services = variable::Services::create(std::move(*opened));
+  if (!services) return forward(std::move(services));
+  const Bytes more = filling(70, 8);
+  const auto done =
+      services->set({u"Changed", own, nv_bs_rt | attributes::append_write, std::span(more)});
+  if (!done) return fail(Errc::io, "the append failed");
+  return {};
+}
+
+/// The data of a variable may be a piece of a store.
+Scenario create_copy(const store::Layout& layout) {
+  Bytes image = filled(layout);
+  const Bytes piece(image.begin() + 0x64, image.begin() + 0x64 + 400);
+  return of_store(layout, std::move(image),
+                  [piece](VariableStore& s) { return s.put(content(u"Copy", piece)); });
+}
+
+/// Two bits of one byte: a cut may leave one of them cleared.
+Scenario clear_bits(const store::Layout& layout) {
+  auto scenario =
+      of_store(layout,
+               changed(filled(layout),
+                       [](VariableStore& s) { return s.put(content(u"Flag", {std::byte{0xff}})); }),
+               [](VariableStore& s) {
+                 return s.clear_data_bits(*s.find(u"Flag", own), 0, std::byte{0xee});
+               });
+  Image on(scenario.image);
+  for (const unsigned mask : {0xefU, 0xfeU}) {
+    scenario.between.push_back(contents_of(on.open()));
+    for (store::Variable& v : scenario.between.back()) {
+      if (v.name == u"Flag") v.data[0] &= static_cast<std::byte>(mask);
+    }
+  }
+  return scenario;
+}
+
+Status replace_all(VariableStore& opened) {
+  const std::vector<store::Variable> imported = {
+      {.name = u"Changed", .guid = own, .attributes = 3, .data = filling(250, 13)},
+      {.name = u"Imported", .guid = other, .attributes = 7, .data = filling(500, 14)}};
+  return opened.replace_all(imported);
+}
+
+/// A name and data that, put behind a record header whose state was never written, read as a live
+/// record: of a name that nobody has created.
+struct Treacherous {
+  std::u16string name = u"\u55aa\u003f\u0007";  // StartId, `added`, and attributes 7
+  Bytes data;
+};
+
+Treacherous treacherous(store::RecordFormat format) {
+  const auto forged =
+      store::encode_record(format, content(u"Forged", filling(40, 9)), store::RecordState::added);
+  return {.data = {forged.begin() + 8, forged.end()}};
+}
+
+}  // namespace
+
+std::vector<store::Variable> contents_of(const VariableStore& opened) {
+  std::vector<store::Variable> variables;
+  for (const auto* r = opened.first(); r != nullptr; r = opened.next(*r)) {
+    variables.push_back(r->to_variable());
+  }
+  std::ranges::sort(variables, [](const store::Variable& a, const store::Variable& b) {
+    return std::tie(a.name, a.guid.bytes) < std::tie(b.name, b.guid.bytes);
+  });
+  return variables;
+}
+
+const std::vector<ScenarioKind>& scenario_kinds() {
+  static const StoreChange reclaim = [](VariableStore& s) { return s.reclaim(); };
+  static const StoreChange nothing = [](VariableStore&) { return Status{}; };
+  static const std::vector<ScenarioKind> kinds = {
+      {"create",
+       [](const auto& layout) {
+         return of_store(layout, filled(layout),
+                         [](VariableStore& s) { return s.put(content(u"New", filling(300, 10))); });
+       }},
+      {"create_treacherous",
+       [](const auto& layout) {
+         return of_store(layout, filled(layout), [layout](VariableStore& s) {
+           const Treacherous record = treacherous(layout.format);
+           return s.put(content(record.name, record.data));
+         });
+       }},
+      {"create_copy", create_copy},
+      {"update",
+       [](const auto& layout) {
+         return of_store(layout, filled(layout), [](VariableStore& s) {
+           return s.put(content(u"Changed", filling(200, 11)));
+         });
+       }},
+      {"append", [](const auto& layout) { return of_device(layout, filled(layout), append); }},
+      {"delete",
+       [](const auto& layout) {
+         return of_store(layout, filled(layout),
+                         [](VariableStore& s) { return s.remove(*s.find(u"Changed", own)); });
+       }},
+      {"clear_bits", clear_bits},
+      {"reclaim", [](const auto& layout) { return of_store(layout, filled(layout), reclaim); }},
+      {"reclaim_used_spare",
+       [](const auto& layout) { return of_store(layout, with_used_spare(layout), reclaim); }},
+      {"reclaim_full_queue",
+       [](const auto& layout) { return of_store(layout, with_full_queue(layout), reclaim); }},
+      {"reclaim_with",
+       [](const auto& layout) {
+         return of_store(layout, filled(layout), [](VariableStore& s) {
+           return s.reclaim_with(content(u"Changed", filling(333, 12)));
+         });
+       }},
+      {"replace_all",
+       [](const auto& layout) { return of_store(layout, filled(layout), replace_all); }},
+      {"open_residue",
+       [](const auto& layout) { return of_store(layout, with_residue(layout), nothing); }},
+      {"open_pending_copy",
+       [](const auto& layout) { return of_store(layout, with_pending_copy(layout), nothing); }},
+      {"format_blank",
+       [](const auto& layout) {
+         return of_format(layout, Bytes(layout.volume_size_bytes, std::byte{0xff}));
+       }},
+      {"format_over", [](const auto& layout) { return of_format(layout, filled(layout)); }},
+      {"format_over_used_spare",
+       [](const auto& layout) { return of_format(layout, with_used_spare(layout)); }},
+      {"format_over_pending_copy",
+       [](const auto& layout) { return of_format(layout, with_pending_copy(layout)); }},
+  };
+  return kinds;
+}
+
+}  // namespace efistore::test
