@@ -110,16 +110,20 @@ Result<VariableStore> VariableStore::open(std::unique_ptr<flash::Device> device,
   if (auto fits = check_blocks(*device, *layout); !fits) return forward(std::move(fits));
   OpenReport report;
   bool read_only = options.read_only || device->read_only();
-  if (!read_only) {
-    if (auto recovered = recover_variables(*device, *layout); recovered) {
+  // What is damaged is left as it is: a recovery could erase what is whole, be it the old variables
+  // under a damaged copy or the copy behind damaged variables.
+  auto examination = examine(*device);
+  if (examination && !read_only && !examination->damaged()) {
+    auto recovered = recover_variables(*device, *layout);
+    if (recovered) {
       report.recovery = *recovered;
-    } else if (recovered.error().code == Errc::damaged) {
-      // The examination says so too.
     } else {
       read_only = true;
       report.not_written_because = std::move(recovered).error().message;
     }
+    if (!recovered || *recovered != FtwRecovery::none) examination = examine(*device);
   }
+  if (!examination) return forward(std::move(examination));
   auto mirror = read_variables(*device, *layout);
   if (!mirror) return forward(std::move(mirror), device->name());
   const auto volume = parse_volume_header(*mirror);
@@ -133,8 +137,6 @@ Result<VariableStore> VariableStore::open(std::unique_ptr<flash::Device> device,
     return fail(Errc::damaged,
                 fmt::format("{} holds more than {} variables", flash->name(), max_live_variables));
   }
-  auto examination = examine(*flash);
-  if (!examination) return forward(std::move(examination));
   report.damaged = examination->damaged();
   report.findings = std::move(examination->findings);
   store.report_ = std::move(report);

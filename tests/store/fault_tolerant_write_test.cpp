@@ -306,6 +306,23 @@ TEST(Recovery, ACopyWithHeadersLongerThanTheAreaIsNotRead) {
   EXPECT_EQ(examination->ftw, store::FtwState::broken);
 }
 
+TEST(Recovery, WhatIsDamagedIsLeftAsItIsFound) {
+  Bytes damaged = blank_image(small_layout());
+  const auto second = plant(damaged, first_record, u"A", "1", 0x3f);
+  plant(damaged, plant(damaged, second, u"B", "2", 0x3f), u"C", "3", 0x3f);
+  damaged[second] = std::byte{0xab};
+  const Bytes staged = variables_of(new_variables());
+  for (const auto& [state, record_state] : {std::pair{"fe", "ff"}, {"fc", "ff"}, {"fc", "f9"}}) {
+    EXPECT_EQ(shown_and_left_alone(interrupted(damaged, state, record_state, staged)),
+              "A=1 B=2 C=3");
+  }
+  const Bytes copying = interrupted(new_variables(), "fc", "fd", variables_of(damaged));
+  EXPECT_EQ(shown_and_left_alone(copying), "A=1 B=2 C=3") << "the old variables may be whole";
+  Bytes invalid = damaged;
+  invalid[working] = std::byte{0};
+  EXPECT_EQ(shown_and_left_alone(invalid), "A=1 B=2 C=3");
+}
+
 TEST(Recovery, ATornHeaderIsNoWrite) {
   // The header of 40 bytes in one write, as EDK2 does it, cut after every byte.
   for (std::size_t bytes = 1; bytes <= 40; ++bytes) {
