@@ -121,6 +121,24 @@ Layout layout_from(const Headers& headers) noexcept {
       .variables = {0, std::uint64_t{headers.volume.header_size_bytes} + headers.store.size_bytes}};
 }
 
+/// Whether a range can be a working area whose header is lost: behind it there is nothing but what
+/// the entries of a queue leave, or some of their bits where an erase was cut. Anything else is
+/// somebody's.
+Result<bool> is_queue(flash::Device& device, const Layout& layout) {
+  std::vector<std::byte> bytes(layout.ftw_working.size);
+  if (auto done = device.read(layout.ftw_working.offset, bytes); !done)
+    return forward(std::move(done));
+  if (is_filled(bytes, zero)) return true;
+  auto entry = build_ftw_entry(layout);
+  entry[0] = std::byte{0xf8};                      // every flag of the write header
+  entry[ftw_write_header_size] = std::byte{0xf9};  // and of its record
+  for (std::size_t i = 0; i < bytes.size() - ftw_header_size; ++i) {
+    const std::byte set = entry[i % entry.size()];
+    if ((bytes[ftw_header_size + i] & set) != set) return false;
+  }
+  return true;
+}
+
 /// Whether a range can be a spare area: it is erased, or holds a copy of a volume. Anything else
 /// is somebody's, and not to be erased on the guess that the volume is divided as custom() does it.
 Result<bool> is_spare(flash::Device& device, flash::Range range) {
@@ -133,23 +151,33 @@ Result<bool> is_spare(flash::Device& device, flash::Range range) {
 
 Result<Layout> layout_of(flash::Device& device, const Headers& headers) {
   Layout layout = layout_from(headers);
-  for (const auto& [name, make] : builtin) {
-    if (const Layout known = make(); same_geometry(layout, known)) {
-      layout.event_log = known.event_log;
-      layout.ftw_working = known.ftw_working;
-      layout.ftw_spare = known.ftw_spare;
-      return layout;
-    }
-  }
-  if (auto done = locate_ftw(device, true, layout); !done)
+  Layout located = layout;
+  if (auto done = locate_ftw(device, true, located); !done)
     return forward(std::move(done), device.name());
-  if (layout.ftw_working.size != 0) return layout;
+  const flash::Range working = located.ftw_working;
+  for (const auto& [name, make] : builtin) {
+    const Layout known = make();
+    if (!same_geometry(layout, known)) continue;
+    // Other firmware may divide a volume of this size in another way. A header in the spare is
+    // none: it stands in a copy of some variable's data.
+    if (working.size != 0 && working != known.ftw_working &&
+        working.offset < known.ftw_spare.offset) {
+      return located;
+    }
+    layout.event_log = known.event_log;
+    layout.ftw_working = known.ftw_working;
+    layout.ftw_spare = known.ftw_spare;
+    return layout;
+  }
+  if (working.size != 0) return located;
   Layout divided = layout;
   divide(divided);
   if (divided.variables == layout.variables) {
+    const auto queue = is_queue(device, divided);
+    if (!queue) return forward(Result<bool>(queue), device.name());
     const auto spare = is_spare(device, divided.ftw_spare);
     if (!spare) return forward(Result<bool>(spare), device.name());
-    if (*spare) return divided;
+    if (*queue && *spare) return divided;
   }
   if (auto done = locate_ftw(device, false, layout); !done)
     return forward(std::move(done), device.name());
