@@ -234,10 +234,12 @@ Result<std::optional<Layout>> find_pending_copy(flash::Device& device) {
   return std::nullopt;
 }
 
-/// Errors: blank if the device holds nothing but one fill byte, else none.
+/// Errors: blank if the device, as far as a volume can reach, holds nothing but one fill byte, else
+/// none. The rest of a device, terabytes of a sparse file perhaps, is not looked at.
 Status check_blank(flash::Device& device) {
   std::vector<std::byte> chunk(64U << 10);
-  const std::uint64_t size = device.geometry().size_bytes;
+  const std::uint64_t device_size = device.geometry().size_bytes;
+  const std::uint64_t size = std::min(device_size, max_volume_size_bytes);
   std::byte fill{};
   for (std::uint64_t at = 0; at < size; at += chunk.size()) {
     const std::span part(chunk.data(), std::min<std::uint64_t>(chunk.size(), size - at));
@@ -245,8 +247,9 @@ Status check_blank(flash::Device& device) {
     if (at == 0) fill = part.front();
     if ((fill != erased && fill != zero) || !is_filled(part, fill)) return {};
   }
-  return fail(Errc::blank, fmt::format("{} is blank: all of its {} bytes are {}", device.name(),
-                                       size, fill == erased ? "0xff" : "zero"));
+  return fail(Errc::blank, fmt::format("{} is blank: all of its {}{} bytes are {}", device.name(),
+                                       size < device_size ? "first " : "", size,
+                                       fill == erased ? "0xff" : "zero"));
 }
 
 }  // namespace

@@ -233,5 +233,11 @@ TEST(DetectLayout, AWorkingHeaderCountsMoreThanTheTable) {
   EXPECT_EQ(detect_layout(*device_of(image))->ftw_working, Layout::ovmf_4m().ftw_working);
 }
 
+TEST(DetectLayout, ALargeDeviceIsBlankWhereAVolumeCouldBe) {
+  Bytes image(store::max_volume_size_bytes + 0x1000);
+  image.back() = std::byte{1};
+  EXPECT_EQ(detect_layout(*device_of(image)).error().code, Errc::blank);
+}
+
 }  // namespace
 }  // namespace efistore::test
