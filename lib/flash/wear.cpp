@@ -21,7 +21,9 @@ namespace efistore::flash {
 namespace {
 
 constexpr std::string_view magic = "efistore-wear 1";
-/// The largest device has 2^17 blocks; a count has 20 digits at most.
+/// A volume has 2^17 blocks at most, and devices that hold much more than it are no flash.
+constexpr std::uint64_t max_blocks = 1U << 17;
+/// A count has 20 digits at most.
 constexpr std::size_t max_file_size = 4U << 20;
 constexpr std::string_view mtd_directory = "/var/lib/efistore";
 
@@ -106,6 +108,12 @@ std::size_t WearCounts::most_worn() const noexcept {
 Result<WearCounts> load_wear(const std::filesystem::path& path, const Geometry& geometry) {
   const auto text = read_text(path);
   if (!text) return forward(Result<std::string>(text));
+  const std::uint64_t blocks = geometry.size_bytes / geometry.erase_block_size_bytes;
+  if (blocks > max_blocks) {
+    return fail(Errc::unsupported, fmt::format("{}: erases of {} blocks are not counted, only of "
+                                               "{}",
+                                               path.string(), blocks, max_blocks));
+  }
   WearCounts counts = none_yet(geometry);
   std::string_view rest = *text;
   if (rest.empty()) return counts;

@@ -101,6 +101,14 @@ TEST_F(Wear, OtherTextIsDamagedAndTheLineIsNamed) {
   EXPECT_EQ(flash::load_wear(folder_.path(), three_blocks).error().code, Errc::damaged);
 }
 
+TEST_F(Wear, MoreBlocksThanAFileMayHoldAreNotCounted) {
+  write("");
+  for (const std::uint64_t blocks : {131073ULL, 1ULL << 40}) {
+    const flash::Geometry geometry{.size_bytes = blocks * 0x1000, .erase_block_size_bytes = 0x1000};
+    EXPECT_EQ(flash::load_wear(file(), geometry).error().code, Errc::unsupported);
+  }
+}
+
 TEST_F(Wear, AnImageIsCountedWhereItsFileIsThere) {
   const auto image = (folder_.path() / "x").string();
   ASSERT_TRUE(flash::ImageFile::create(image, 0x3000));

@@ -30,7 +30,8 @@ struct WearCounts {
 
 /// Reads the counts of a device of that geometry; an empty file is one that starts to count.
 /// The file: a line "efistore-wear 1 BLOCK-SIZE BLOCKS", then one decimal number a line.
-/// Errors: not_found, permission, damaged (the message says in which line), io.
+/// Errors: not_found, permission, damaged (the message says in which line), unsupported (more than
+/// 2^17 blocks), io.
 Result<WearCounts> load_wear(const std::filesystem::path& path, const Geometry& geometry);
 
 /// Replaces the file at once: a reader sees the old counts or the new ones.
