@@ -170,16 +170,18 @@ void RecordArea::rebuild() {
     if (!name) continue;
     ++named;
     if (!scanned.live()) continue;
-    overfull_ |= !index_->add_scanned({.name = std::move(*name),
-                                       .guid = scanned.guid,
-                                       .attributes = scanned.attributes,
-                                       .data = record_data(mirror_, scanned, format_),
-                                       .time = scanned.time,
-                                       .monotonic_count = scanned.monotonic_count,
-                                       .public_key_index = scanned.public_key_index,
-                                       .state = RecordState{scanned.state},
-                                       .offset = scanned.offset,
-                                       .size = scanned.size});
+    overfull_ = !index_->add_scanned({.name = std::move(*name),
+                                      .guid = scanned.guid,
+                                      .attributes = scanned.attributes,
+                                      .data = record_data(mirror_, scanned, format_),
+                                      .time = scanned.time,
+                                      .monotonic_count = scanned.monotonic_count,
+                                      .public_key_index = scanned.public_key_index,
+                                      .state = RecordState{scanned.state},
+                                      .offset = scanned.offset,
+                                      .size = scanned.size});
+    // Names can be chosen so that all of them meet in one bucket of the index.
+    if (overfull_) break;
   }
   for (const Index::Node* node = index_->head; node != nullptr; node = node->next) {
     usage_.live += padded(*node);
