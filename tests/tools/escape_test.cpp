@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
 #include "common/escape.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <random>
@@ -36,6 +37,22 @@ TEST(Escape, ShowsWhatReordersOrBreaksLines) {
   EXPECT_EQ(escape("\xe2\x80\xae", EscapeStyle::line), "\\u{202e}");
   EXPECT_EQ(escape("\xe2\x80\xa8", EscapeStyle::text), "\\u{2028}");
   EXPECT_EQ(escape("\xe2\x81\xa6", EscapeStyle::line), "\\u{2066}");
+}
+
+TEST(Escape, ShowsWhatCannotBeSeen) {
+  // A name with one of them looks like the name without it.
+  for (const char32_t c : {0xadU, 0x34fU, 0x115fU, 0x180bU, 0x200bU, 0x200dU, 0x2060U, 0x2064U,
+                           0x3164U, 0xfe0fU, 0xfeffU, 0xffa0U, 0xfff9U, 0xe0001U, 0xe0041U}) {
+    std::u16string name = u"Boot";
+    if (c < 0x10000) {
+      name += static_cast<char16_t>(c);
+    } else {
+      name += static_cast<char16_t>(0xd7c0 + (c >> 10));
+      name += static_cast<char16_t>(0xdc00 + (c & 0x3ff));
+    }
+    EXPECT_EQ(escape(to_utf8(name), EscapeStyle::line),
+              "Boot\\u{" + fmt::format("{:x}", static_cast<std::uint32_t>(c)) + "}");
+  }
 }
 
 TEST(Escape, KeepsLineFeedsAndTabsInTextsOnly) {

@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <cstdint>
 
 namespace efistore::tools {
@@ -31,14 +33,38 @@ Decoded decode(std::string_view text) {
   return {code_point, size};
 }
 
+struct CodePoints {
+  std::uint32_t first;
+  std::uint32_t last;
+};
+
+/// What Unicode has no picture for: its Default_Ignorable_Code_Point, of which the marks of writing
+/// direction are some, and the separators and annotations of lines.
+constexpr std::array<CodePoints, 17> invisible{{{0xad, 0xad},
+                                                {0x34f, 0x34f},
+                                                {0x61c, 0x61c},
+                                                {0x115f, 0x1160},
+                                                {0x17b4, 0x17b5},
+                                                {0x180b, 0x180f},
+                                                {0x200b, 0x200f},
+                                                {0x2028, 0x202e},
+                                                {0x2060, 0x206f},
+                                                {0x3164, 0x3164},
+                                                {0xfe00, 0xfe0f},
+                                                {0xfeff, 0xfeff},
+                                                {0xffa0, 0xffa0},
+                                                {0xfff0, 0xfffb},
+                                                {0x1bca0, 0x1bca3},
+                                                {0x1d173, 0x1d17a},
+                                                {0xe0000, 0xe0fff}}};
+
 bool is_harmless(std::uint32_t c, EscapeStyle style) {
   if (c == '\n' || c == '\t') return style == EscapeStyle::text;
   const bool control = c < 0x20 || (c >= 0x7f && c < 0xa0);
   const bool surrogate = c >= 0xd800 && c <= 0xdfff;
-  // Marks, embeddings, overrides and isolates of writing direction, line and paragraph separators.
-  const bool layout = c == 0x061c || c == 0x200e || c == 0x200f || (c >= 0x2028 && c <= 0x202e) ||
-                      (c >= 0x2066 && c <= 0x2069);
-  return !control && !surrogate && !layout;
+  return !control && !surrogate && std::ranges::none_of(invisible, [c](const CodePoints& range) {
+    return range.first <= c && c <= range.last;
+  });
 }
 
 }  // namespace
