@@ -114,12 +114,12 @@ Result<VariableStore> VariableStore::open(std::unique_ptr<flash::Device> device,
   // under a damaged copy or the copy behind damaged variables.
   auto examination = examine(*device);
   if (examination && !read_only && !examination->damaged()) {
-    auto recovered = recover_variables(*device, *layout);
+    const auto recovered = recover_variables(*device, *layout);
     if (recovered) {
       report.recovery = *recovered;
     } else {
       read_only = true;
-      report.not_written_because = std::move(recovered).error().message;
+      report.not_written_because = recovered.error().message;
     }
     if (!recovered || *recovered != FtwRecovery::none) examination = examine(*device);
   }
