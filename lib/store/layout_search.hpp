@@ -14,9 +14,6 @@
 
 namespace efistore::store {
 
-/// The smallest erase block of a volume: headers of a working area are looked for at its multiples.
-inline constexpr std::uint64_t ftw_search_step = 512;
-
 /// The headers of a volume and of its variables.
 struct Headers {
   VolumeHeader volume;
