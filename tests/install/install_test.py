@@ -60,10 +60,8 @@ class InstallTest(unittest.TestCase):
         self.check_program(build / "consumer", shared)
 
     def check_pkg_config(self, shared):
-        environment = {**os.environ, "PKG_CONFIG_SYSROOT_DIR": str(self.root),
-                       "PKG_CONFIG_PATH": str(self.prefix / "lib/pkgconfig")}
-        static = [] if shared else ["--static"]
-        flags = run("pkg-config", *static, "--cflags", "--libs", "efistore", env=environment)
+        environment = {**os.environ, "PKG_CONFIG_PATH": str(self.prefix / "lib/pkgconfig")}
+        flags = run("pkg-config", "--cflags", "--libs", "efistore", env=environment)
         program = self.folder / "by-pkg-config"
         run(COMPILER, "-o", program, CONSUMER_DIR / "main.cpp", *shlex.split(flags))
         self.check_program(program, shared)

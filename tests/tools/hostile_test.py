@@ -5,6 +5,7 @@ CommandTest.spawn() holds every run to that. EFISTORE_HOSTILE_SEED and EFISTORE_
 choose other bytes, and more of them.
 """
 
+import json
 import os
 import random
 
@@ -87,9 +88,13 @@ class HostileTest(command.CommandTest):
             image = bytearray(self.base)
             image[32:40] = length.to_bytes(8, "little")
             self.path("vars.fd").write_bytes(image)
-            for words in (["info"], ["check"], ["list"]):
+            for words in (["check"], ["list"], ["set", "A", "--text", "x"]):
                 done = self.spawn("--store", "vars.fd", *words)
                 self.assertEqual(done.returncode, FAILURE, (length, words))
+            # The rest of the headers tells what it is, and that it does not open.
+            done = self.spawn("--store", "vars.fd", "info", "--json")
+            self.assertEqual(done.returncode, SUCCESS, length)
+            self.assertIn("FvLength", json.loads(done.stdout)["open_error"])
 
     def test_mutated_documents(self):
         self.run_it("create")
