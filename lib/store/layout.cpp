@@ -121,24 +121,6 @@ Layout layout_from(const Headers& headers) noexcept {
       .variables = {0, std::uint64_t{headers.volume.header_size_bytes} + headers.store.size_bytes}};
 }
 
-/// Whether a range can be a working area whose header is lost: behind it there is nothing but what
-/// the entries of a queue leave, or some of their bits where an erase was cut. Anything else is
-/// somebody's.
-Result<bool> is_queue(flash::Device& device, const Layout& layout) {
-  std::vector<std::byte> bytes(layout.ftw_working.size);
-  if (auto done = device.read(layout.ftw_working.offset, bytes); !done)
-    return forward(std::move(done));
-  if (is_filled(bytes, zero)) return true;
-  auto entry = build_ftw_entry(layout);
-  entry[0] = std::byte{0xf8};                      // every flag of the write header
-  entry[ftw_write_header_size] = std::byte{0xf9};  // and of its record
-  for (std::size_t i = 0; i < bytes.size() - ftw_header_size; ++i) {
-    const std::byte set = entry[i % entry.size()];
-    if ((bytes[ftw_header_size + i] & set) != set) return false;
-  }
-  return true;
-}
-
 /// Whether a range can be a spare area: it is erased, or holds a copy of a volume. Anything else
 /// is somebody's, and not to be erased on the guess that the volume is divided as custom() does it.
 Result<bool> is_spare(flash::Device& device, flash::Range range) {
@@ -173,11 +155,9 @@ Result<Layout> layout_of(flash::Device& device, const Headers& headers) {
   Layout divided = layout;
   divide(divided);
   if (divided.variables == layout.variables) {
-    const auto queue = is_queue(device, divided);
-    if (!queue) return forward(Result<bool>(queue), device.name());
     const auto spare = is_spare(device, divided.ftw_spare);
     if (!spare) return forward(Result<bool>(spare), device.name());
-    if (*queue && *spare) return divided;
+    if (*spare) return divided;
   }
   if (auto done = locate_ftw(device, false, layout); !done)
     return forward(std::move(done), device.name());

@@ -188,36 +188,6 @@ TEST(DetectLayout, WhatIsNoSpareIsNotTakenForOne) {
   EXPECT_EQ(detect_layout(*device_of(image))->ftw_spare.size, 0U);
 }
 
-TEST(DetectLayout, WhatIsNoQueueIsNotTakenForOne) {
-  const std::size_t working = 0x1000;
-  const auto found = [](const Bytes& image) {
-    return detect_layout(*device_of(image))->ftw_working;
-  };
-  Bytes image = blank_image(small_layout());
-  std::fill_n(image.begin() + working, 32, std::byte{0});
-  image[working + 3] = std::byte{0x5a};
-  EXPECT_EQ(found(image).offset, working) << "a header whose erase was cut";
-  // An entry of ours, and one of which an erase was cut.
-  const auto entry = from_hex(
-                         "f8ffffff76ea5cfe724fe849986f2cd899dffe5dffffffff"
-                         "01000000000000000000000000000000"
-                         "f9ffffffffffffff00000000000000004800000000000000b80f00000000000000e0ffff"
-                         "ffffffff")
-                         .value();
-  for (std::size_t at = working + 32; at + entry.size() <= 2 * working; at += entry.size())
-    std::copy(entry.begin(), entry.end(), image.begin() + static_cast<std::ptrdiff_t>(at));
-  EXPECT_EQ(found(image).offset, working);
-  image[working + 32 + 80 + 24] = std::byte{0x7f};
-  EXPECT_EQ(found(image).offset, working);
-  image[working + 32 + 80] = std::byte{0};
-  EXPECT_EQ(found(image).size, 0U) << "no writer clears these bits";
-  image = blank_image(small_layout());
-  std::fill_n(image.begin() + working, 0x1000, std::byte{0});
-  EXPECT_EQ(found(image).offset, working) << "nothing that could be lost";
-  std::fill_n(image.begin() + working, 0x1000, std::byte{'x'});
-  EXPECT_EQ(found(image).size, 0U);
-}
-
 TEST(DetectLayout, AWorkingHeaderCountsMoreThanTheTable) {
   // A volume like OVMF's of 2 MiB, without an event log.
   Bytes image = blank_image(Layout::ovmf_2m());
