@@ -144,7 +144,9 @@ Result<VariableStore> VariableStore::open(std::unique_ptr<flash::Device> device,
   if (!read_only && !store.report_.damaged && store.area_.tail_used() && store.reclaim()) {
     // A failure leaves the store readable, and says why it is no more than that.
     store.report_.reclaimed = true;
-    if (auto after = examine(*flash)) store.report_.findings = std::move(after->findings);
+    auto after = examine(*flash);
+    if (!after) return forward(std::move(after));
+    store.report_.findings = std::move(after->findings);
   }
   return store;
 }
