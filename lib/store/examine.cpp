@@ -166,7 +166,8 @@ class HiddenCheck {
     if (!suspect_ && scan_.break_reason.empty()) return;
     std::set<std::uint32_t> shown;
     for (const ScannedRecord& record : scan_.records) shown.insert(record.offset);
-    for (const SalvagedRecord& found : salvage_records(area_, begin_, format_).records) {
+    for (const SalvagedRecord& found :
+         salvage_records(area_, begin_, format_, Swallowed::left).records) {
       const ScannedRecord& record = found.record;
       if (record.live() && !shown.contains(record.offset)) {
         out.finding(Severity::damage, {record.offset, record.size},

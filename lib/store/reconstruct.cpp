@@ -200,7 +200,8 @@ RecordFormat format_of(std::span<const std::byte> area, Layout layout) {
   if (distance[1] <= near) return RecordFormat::normal;
   for (const RecordFormat format : {RecordFormat::authenticated, RecordFormat::normal}) {
     records[format == RecordFormat::authenticated ? 0U : 1U] =
-        salvage_records(area, first_record_offset(volume_header_size), format).records.size();
+        salvage_records(area, first_record_offset(volume_header_size), format, Swallowed::left)
+            .records.size();
   }
   // All known firmware has the authenticated one.
   return records[1] > records[0] ? RecordFormat::normal : RecordFormat::authenticated;

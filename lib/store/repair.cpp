@@ -85,12 +85,13 @@ std::vector<std::byte> bytes_of(const Chosen& chosen, RecordFormat format) {
 /// Decides what the records of a repaired area are.
 class RecordPlan {
  public:
-  RecordPlan(std::span<const std::byte> area, std::uint32_t begin, RecordFormat format)
+  RecordPlan(std::span<const std::byte> area, std::uint32_t begin, RecordFormat format,
+             Swallowed swallowed)
       : area_(area),
         begin_(begin),
         format_(format),
         scan_(scan_records(area, begin, format)),
-        salvage_(salvage_records(area, begin, format)) {
+        salvage_(salvage_records(area, begin, format, swallowed)) {
     for (const ScannedRecord& record : scan_.records) {
       const auto name = record_name(area_, record, format_);
       if (name && record.live() && !record.salvaged) in_chain_.insert(record.offset);
@@ -237,6 +238,7 @@ class RecordPlan {
 /// What is to be written, all of it known before the first write.
 struct Plan {
   Layout layout;
+  Swallowed swallowed = Swallowed::left;
   bool restart_queue = false;
   std::vector<std::byte> current{};  ///< the variables as they stand
   std::vector<std::byte> wanted{};   ///< the same, if they are to stay as they are
@@ -269,7 +271,7 @@ Result<std::optional<std::vector<std::byte>>> read_former(flash::Device& device,
 Status plan_variables(flash::Device& device, bool in_place, Plan& plan, Actions& actions) {
   const std::vector<std::byte> headers = mended_headers(plan.current, plan.layout);
   const auto begin = static_cast<std::uint32_t>(headers.size());
-  RecordPlan records(plan.current, begin, plan.layout.format);
+  RecordPlan records(plan.current, begin, plan.layout.format, plan.swallowed);
   plan.wanted = plan.current;
   if (!records.needed()) {
     std::ranges::copy(headers, plan.wanted.begin());
@@ -301,7 +303,8 @@ bool is_some_store(const Plan& plan) {
   const auto damages = std::ranges::count(findings, Severity::damage, &Finding::severity);
   constexpr auto most_fields = 6;
   return damages < most_fields ||
-         !salvage_records(plan.current, first_record_offset(volume_header_size), plan.layout.format)
+         !salvage_records(plan.current, first_record_offset(volume_header_size), plan.layout.format,
+                          plan.swallowed)
               .records.empty();
 }
 
@@ -369,7 +372,8 @@ std::string_view to_string(RepairKind kind) noexcept {
 Result<RepairReport> repair(flash::Device& device, const RepairOptions& options) {
   const auto layout = reconstruct_layout(device, options.layout_name);
   if (!layout) return forward(Result<Layout>(layout));
-  Plan plan{.layout = *layout};
+  Plan plan{.layout = *layout,
+            .swallowed = options.take_swallowed ? Swallowed::taken : Swallowed::left};
   const auto ftw = read_ftw(device, plan.layout);
   if (!ftw) return forward(Result<FtwInspection>(ftw), device.name());
   const flash::Range valid = valid_variables(*ftw, plan.layout);

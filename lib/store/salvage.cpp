@@ -111,8 +111,10 @@ std::optional<ScannedRecord> resized(const Records& records, ScannedRecord recor
 
 class Search {
  public:
-  Search(std::span<const std::byte> area, std::uint32_t begin, RecordFormat format)
-      : records_(area, format),
+  Search(std::span<const std::byte> area, std::uint32_t begin, RecordFormat format,
+         Swallowed swallowed)
+      : swallowed_(swallowed),
+        records_(area, format),
         chain_(scan_records(area, begin, format)),
         swallow_check_(area, chain_, format),
         used_end_(used_end_of(area)),
@@ -215,6 +217,10 @@ class Search {
   bool take_known(const ScannedRecord& record, std::string mended) {
     const std::uint64_t end = records_.end_of(record);
     if (followed_at(end)) {
+      if (swallowed_ == Swallowed::left) {
+        keep(record, std::move(mended));
+        return true;
+      }
       if (const std::uint32_t size = swallow_check_.data_size_without(record); size != 0) {
         keep(*resized(records_, record, record.name_size, size),
              fmt::format("its {} bytes of data hold other records from byte {} on",
@@ -307,6 +313,7 @@ class Search {
     return record && records_.named(*record);
   }
 
+  Swallowed swallowed_;
   Records records_;
   RecordScan chain_;
   SwallowCheck swallow_check_;
@@ -410,8 +417,9 @@ std::uint32_t SwallowCheck::first_swallowed(const ScannedRecord& record) {
   return nothing_else || found >= several ? static_cast<std::uint32_t>(first) : 0;
 }
 
-Salvage salvage_records(std::span<const std::byte> area, std::uint32_t begin, RecordFormat format) {
-  return Search(area, begin, format).run();
+Salvage salvage_records(std::span<const std::byte> area, std::uint32_t begin, RecordFormat format,
+                        Swallowed swallowed) {
+  return Search(area, begin, format, swallowed).run();
 }
 
 }  // namespace efistore::store

@@ -33,8 +33,13 @@ struct Salvage {
   std::vector<LostBytes> lost;          ///< in flash order
 };
 
+/// Whether records inside the data of another one, behind which the chain goes on, are taken out of
+/// it: see SwallowCheck.
+enum class Swallowed { left, taken };
+
 /// Finds the records of `area` from `begin` on. Time is linear in the area's size.
-Salvage salvage_records(std::span<const std::byte> area, std::uint32_t begin, RecordFormat format);
+Salvage salvage_records(std::span<const std::byte> area, std::uint32_t begin, RecordFormat format,
+                        Swallowed swallowed);
 
 /// A record's state as it was before bits were cleared that no writer clears (5 to 2). Of all other
 /// states a power cut can be the reason.

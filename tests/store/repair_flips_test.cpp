@@ -42,10 +42,11 @@ Variables variables_in(const VariableStore& opened) {
 Variables repaired_variables(const Bytes& image, const std::string& damage) {
   auto device = device_of(image);
   std::size_t kept = 0;
-  const auto report = store::repair(*device, {.keep = [&kept](auto) -> Status {
-    ++kept;
-    return {};
-  }});
+  const auto report =
+      store::repair(*device, {.take_swallowed = true, .keep = [&kept](auto) -> Status {
+                                ++kept;
+                                return {};
+                              }});
   EXPECT_TRUE(report) << damage << ": " << report.error().message;
   if (!report) return {};
   EXPECT_EQ(kept, report->actions.empty() ? 0U : 1U) << damage;

@@ -28,15 +28,16 @@ using ::testing::SizeIs;
 constexpr std::size_t working_area = 0x1000;
 constexpr std::size_t spare_area = 0x2000;
 
-/// Repairs `image`, and opens what comes out of it for writing.
+/// Repairs `image` with all that can be had, and opens what comes out of it for writing.
 struct Repaired {
   explicit Repaired(const Bytes& image, std::string_view layout_name = {})
       : device(device_of(image)),
-        report(repair(
-            *device, {.layout_name = layout_name, .keep = [this](std::span<const std::byte> bytes) {
-                        kept = Bytes(bytes.begin(), bytes.end());
-                        return Status{};
-                      }})) {
+        report(repair(*device, {.layout_name = layout_name,
+                                .take_swallowed = true,
+                                .keep = [this](std::span<const std::byte> bytes) {
+                                  kept = Bytes(bytes.begin(), bytes.end());
+                                  return Status{};
+                                }})) {
     after = image_of(*device);
   }
 
@@ -350,6 +351,28 @@ TEST(Repair, MetaDataSurvivesByteForByte) {
   const auto opened = store::VariableStore::open(device_of(repaired.after)).value();
   ASSERT_NE(opened.find(u"db", vendor), nullptr);
   EXPECT_EQ(opened.find(u"db", vendor)->to_variable(), variable);
+}
+
+TEST(Repair, RecordsInTheDataOfAnotherAreTakenOutOnRequestOnly) {
+  // B and C stand in what A's DataSize, with one bit more than it had, claims to be its data.
+  Bytes image = blank_image(small_layout());
+  auto at = plant(image, first_record, u"A", "1234", 0x3f);
+  const std::uint32_t second = at;
+  at = plant(image, at, u"B", std::string(32, 'b'), 0x3f);
+  at = plant(image, at, u"C", std::string(96, 'c'), 0x3f);
+  const std::uint32_t swallowed = at - second;
+  ASSERT_EQ(swallowed & (swallowed - 1), 0U) << "one bit of DataSize";
+  plant(image, at, u"D", "last", 0x3f);
+  image[first_record + 40] = static_cast<std::byte>((4 + swallowed) & 0xff);
+  image[first_record + 41] = static_cast<std::byte>((4 + swallowed) >> 8);
+  for (const bool taken : {false, true}) {
+    auto device = device_of(image);
+    const auto report =
+        repair(*device, {.take_swallowed = taken, .keep = [](auto) { return Status{}; }});
+    ASSERT_TRUE(report);
+    EXPECT_EQ(report->variables, taken ? 4U : 2U);
+    EXPECT_EQ(image_of(*device) == image, !taken);
+  }
 }
 
 }  // namespace

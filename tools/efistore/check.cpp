@@ -134,6 +134,10 @@ void add_check(CLI::App& app, Action& action) {
                    "The volume's layout, where damage leaves it open")
       ->check(CLI::IsMember({"ovmf-4m", "ovmf-2m", "aavmf", "custom"}))
       ->needs(repair);
+  command
+      ->add_flag("--swallowed", arguments->request.swallowed,
+                 "Make variables of records that stand inside the data of others, too")
+      ->needs(repair);
   command->footer(footer);
   command->callback([arguments, &action] {
     action = [arguments](const GlobalOptions& global) -> Outcome<ExitCode> {

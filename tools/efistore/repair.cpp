@@ -77,8 +77,9 @@ Outcome<ExitCode> run_repair(const std::string& locator, bool json, const Repair
     if (not_kept) return fail(Errc::io, not_kept->message);
     return {};
   };
-  const auto report =
-      store::repair(**device, {.layout_name = request.layout, .keep = std::move(keep)});
+  const auto report = store::repair(**device, {.layout_name = request.layout,
+                                               .take_swallowed = request.swallowed,
+                                               .keep = std::move(keep)});
   if (not_kept) return tl::unexpected(std::move(*not_kept));
   if (!report) {
     std::string message = report.error().message;

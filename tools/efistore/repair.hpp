@@ -12,6 +12,7 @@ namespace efistore::tools {
 struct RepairRequest {
   std::string keep;    ///< the file for the damaged image; empty if none was named
   std::string layout;  ///< empty if none was named
+  bool swallowed = false;
 };
 
 /// Repairs the store that `locator` names, and prints what was done.

@@ -38,6 +38,10 @@ struct RepairAction {
 struct RepairOptions {
   /// The layout, if nothing tells it: a name of Layout::by_name(), or "custom"; may be empty.
   std::string_view layout_name{};
+  /// Whether records that stand inside the data of another one, where nothing else is wrong, become
+  /// variables: a flipped bit of a DataSize can have swallowed them. But data can be made to look
+  /// so by whoever may write a variable, so it is for somebody who has looked at them to ask for.
+  bool take_swallowed = false;
   /// Takes the device's bytes as they are (of a larger device, as many as a volume can have) before
   /// anything is written, and must have made them durable when it returns. What it fails with,
   /// repair() fails with, and nothing is changed.
