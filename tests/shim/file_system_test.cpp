@@ -288,7 +288,11 @@ TEST_F(FileSystemTest, FilesWithoutANameHoldOnlySoMuch) {
     ASSERT_TRUE(files_->set_immutable(last, false));
     ASSERT_TRUE(files_->unlink(root_inode, name));
     const auto written = write(last, large);
-    written ? held += * written : error = written.error();
+    if (written) {
+      held += *written;
+    } else {
+      error = written.error();
+    }
   }
   EXPECT_EQ(error, ENOSPC);
   EXPECT_LE(held, max_orphan_bytes);
