@@ -232,20 +232,13 @@ Status RecordArea::clear_state(std::uint32_t record_offset, RecordState mask) {
   return program(at, std::span(&state, 1));
 }
 
-/// After a failed change nobody knows what the medium holds: looks, and hands the failure on.
+/// After a failed change nobody knows what the medium holds: looks, and hands the failure on. The
+/// owner makes no further change after one, so that a mirror that cannot be read again does no
+/// harm.
 Status RecordArea::reload_after(Status failed) {
   std::vector<std::byte> mirror(mirror_.size());
-  if (device_->read(0, mirror)) {
-    reset(std::move(mirror));
-  } else {
-    mirror_lost_ = true;
-  }
+  if (device_->read(0, mirror)) reset(std::move(mirror));
   return failed;
-}
-
-Status RecordArea::check_mirror() const {
-  if (!mirror_lost_) return {};
-  return fail(Errc::io, "an earlier write failed and the flash could not be read after it");
 }
 
 namespace {
@@ -277,7 +270,6 @@ Status RecordArea::append(std::uint32_t at, std::span<const std::byte> bytes, bo
 }
 
 Status RecordArea::put(const RecordContent& content) {
-  if (auto usable = check_mirror(); !usable) return usable;
   const auto bytes = encode_record(format_, content, RecordState::header_only);
   const std::uint32_t at = index_->chain_end;
   if (tail_used_ || bytes.size() > usage_.free()) {
@@ -338,7 +330,6 @@ void RecordArea::count_live(const Record& record, bool live) noexcept {
 }
 
 Status RecordArea::remove(const Record& record) {
-  if (auto usable = check_mirror(); !usable) return usable;
   auto& node = *index_->find(record.name, record.guid);
   auto steps = [&]() -> Status {
     for (const std::uint32_t twin : node.overridden) {
@@ -354,7 +345,6 @@ Status RecordArea::remove(const Record& record) {
 }
 
 Status RecordArea::clear_data_bits(const Record& record, std::size_t index, std::byte mask) {
-  if (auto usable = check_mirror(); !usable) return usable;
   const std::size_t data_offset = record.offset + record.size - record.data.size();
   const std::byte value = record.data[index] & mask;
   if (value == record.data[index]) return {};
@@ -422,7 +412,6 @@ Result<std::vector<std::byte>> RecordArea::composed(std::span<const RecordConten
 
 void RecordArea::reset(std::vector<std::byte> mirror) {
   mirror_ = std::move(mirror);
-  mirror_lost_ = false;
   rebuild();
 }
 

@@ -91,7 +91,6 @@ class RecordArea {
   Status append(std::uint32_t at, std::span<const std::byte> bytes, bool header_first);
   Status clear_state(std::uint32_t record_offset, RecordState mask);
   Status reload_after(Status failed);
-  Status check_mirror() const;
   Status check_count(bool adds_one) const;
   void rebuild();
   void count_live(const Record& record, bool live) noexcept;
@@ -105,7 +104,6 @@ class RecordArea {
   bool tail_used_ = false;
   bool has_salvaged_ = false;
   bool overfull_ = false;
-  bool mirror_lost_ = false;
 };
 
 }  // namespace efistore::store
