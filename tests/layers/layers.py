@@ -15,9 +15,10 @@ import sys
 # not exist, so that a new one gets its place when it comes.
 MAY_INCLUDE = {
     "base": {"base"},
+    "crypto": {"crypto", "base"},
     "flash": {"flash", "base"},
     "store": {"store", "flash", "base"},
-    "variable": {"variable", "store", "flash", "base"},
+    "variable": {"variable", "crypto", "store", "flash", "base"},
     "exchange": {"exchange", "store", "flash", "base"},
 }
 PUBLIC_DIR = pathlib.PurePath("lib/include/efistore")

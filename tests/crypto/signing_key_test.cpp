@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+//
+// Keys, certificates and signatures that are made here are read and accepted here.
+#include "efistore/crypto/signing_key.hpp"
+
+#include <gmock/gmock.h>
+
+#include <ctime>
+
+#include "efistore/base/bytes.hpp"
+#include "efistore/crypto/signed_data.hpp"
+
+namespace efistore::crypto {
+namespace {
+
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+
+struct Signer {
+  PrivateKey key;
+  Certificate certificate;
+};
+
+Signer make_signer(KeyKind kind, const std::string& name = "signer") {
+  auto key = PrivateKey::generate(kind).value();
+  auto certificate = make_self_signed(key, {.common_name = name, .days = 10, .ca = false}).value();
+  return {key, certificate};
+}
+
+class EveryKind : public testing::TestWithParam<KeyKind> {};
+
+TEST_P(EveryKind, SignsAndIsAccepted) {
+  const Signer signer = make_signer(GetParam());
+  const auto content = as_bytes("content");
+  for (const DigestKind digest : {DigestKind::sha256, DigestKind::sha384, DigestKind::sha512}) {
+    const auto der = sign(content, signer.key, signer.certificate, {}, digest);
+    ASSERT_TRUE(der) << der.error().message;
+    const auto signed_data = SignedData::parse(*der);
+    ASSERT_TRUE(signed_data) << signed_data.error().message;
+    EXPECT_EQ(signer.certificate, signed_data->signer());
+    const Status by = signed_data->verify_by(content, signer.certificate);
+    EXPECT_TRUE(by) << by.error().message;
+    const Status up_to = signed_data->verify_up_to(content, signer.certificate);
+    EXPECT_TRUE(up_to) << up_to.error().message;
+    EXPECT_FALSE(signed_data->verify_by(as_bytes("Content"), signer.certificate));
+    EXPECT_FALSE(signed_data->verify_up_to(as_bytes(""), signer.certificate));
+  }
+}
+
+TEST_P(EveryKind, ComesBackFromPem) {
+  const Signer signer = make_signer(GetParam());
+  EXPECT_THAT(signer.key.to_pem(), StartsWith("-----BEGIN PRIVATE KEY-----\n"));
+  const auto key = PrivateKey::from_pem(signer.key.to_pem());
+  ASSERT_TRUE(key) << key.error().message;
+  EXPECT_EQ(signer.key.to_pem(), key->to_pem());
+  EXPECT_TRUE(sign({}, *key, signer.certificate));
+  const auto certificates = Certificate::from_pem(to_pem(signer.certificate));
+  ASSERT_TRUE(certificates) << certificates.error().message;
+  ASSERT_EQ(1U, certificates->size());
+  EXPECT_EQ(signer.certificate, certificates->front());
+}
+
+INSTANTIATE_TEST_SUITE_P(Keys, EveryKind,
+                         testing::Values(KeyKind::rsa2048, KeyKind::rsa3072, KeyKind::rsa4096,
+                                         KeyKind::ec_p256, KeyKind::ec_p384, KeyKind::ec_p521));
+
+TEST(MakeSelfSigned, HasWhatWasAskedFor) {
+  const auto key = PrivateKey::generate(KeyKind::ec_p256).value();
+  const auto before = std::time(nullptr);
+  const auto made = make_self_signed(key, {.common_name = "K\u00f6nig", .days = 7, .ca = true});
+  ASSERT_TRUE(made) << made.error().message;
+  EXPECT_EQ("K\u00f6nig", made->common_name());
+  EXPECT_EQ("CN=K\u00f6nig", made->subject());
+  EXPECT_EQ(made->subject(), made->issuer());
+  EXPECT_GE(made->not_before(), before);
+  EXPECT_EQ(made->not_before() + 7 * 86400, made->not_after());
+  EXPECT_EQ(KeyType::ec, made->key_type());
+  EXPECT_EQ(256U, made->key_bits());
+  EXPECT_EQ(59U, made->serial().size());
+}
+
+TEST(MakeSelfSigned, RefusesNamesAndTimesThatCannotBe) {
+  const auto key = PrivateKey::generate(KeyKind::ec_p256).value();
+  for (const std::string& name : {std::string(), std::string(65, 'x'), std::string("\xff")}) {
+    const auto made = make_self_signed(key, {.common_name = name});
+    ASSERT_FALSE(made) << name;
+    EXPECT_EQ(Errc::invalid_argument, made.error().code);
+  }
+  EXPECT_TRUE(make_self_signed(key, {.common_name = std::string(64, 'x')}));
+  EXPECT_TRUE(make_self_signed(key, {.common_name = "x", .days = max_validity_days}));
+  EXPECT_FALSE(make_self_signed(key, {.common_name = "x", .days = 0}));
+  EXPECT_FALSE(make_self_signed(key, {.common_name = "x", .days = max_validity_days + 1}));
+}
+
+TEST(Sign, RefusesAKeyThatIsNotTheSigners) {
+  const Signer signer = make_signer(KeyKind::ec_p256);
+  const Signer other = make_signer(KeyKind::ec_p256);
+  const auto der = sign({}, other.key, signer.certificate);
+  ASSERT_FALSE(der);
+  EXPECT_EQ(Errc::invalid_argument, der.error().code);
+  EXPECT_THAT(der.error().message, HasSubstr("not that of the signer"));
+}
+
+TEST(Sign, IncludesTheChainAndTheSignerOnce) {
+  const Signer signer = make_signer(KeyKind::ec_p256);
+  const Signer other = make_signer(KeyKind::ec_p256);
+  const std::vector chain{signer.certificate, other.certificate};
+  const auto signed_data =
+      SignedData::parse(sign({}, signer.key, signer.certificate, chain).value());
+  ASSERT_TRUE(signed_data) << signed_data.error().message;
+  EXPECT_EQ(chain, signed_data->certificates());
+}
+
+}  // namespace
+}  // namespace efistore::crypto
