@@ -152,6 +152,7 @@ Result<VariableStore> VariableStore::open(std::unique_ptr<flash::Device> device,
 }
 
 Status VariableStore::check_writable() const {
+  if (device_ == nullptr) return {};  // staged() has checked
   if (!report_.not_written_because.empty()) {
     return fail(Errc::read_only,
                 fmt::format("{} is not written: {}", device_->name(), report_.not_written_because));
@@ -226,9 +227,68 @@ Status VariableStore::replace_all(std::span<const Variable> variables) {
   return rewrite(area_.composed(records));
 }
 
+Result<VariableStore> VariableStore::staged() const {
+  if (auto writable = check_writable(); !writable) return forward(std::move(writable));
+  const auto bytes = area_.bytes();
+  VariableStore copy(nullptr, layout_,
+                     RecordArea({bytes.begin(), bytes.end()}, area_.begin(), format(), nullptr));
+  copy.report_ = report_;
+  return copy;
+}
+
+namespace {
+
+bool same_content(const Record& a, const Record& b) noexcept {
+  return a.attributes == b.attributes && a.time == b.time &&
+         a.monotonic_count == b.monotonic_count && a.public_key_index == b.public_key_index &&
+         equal_bytes(a.data, b.data);
+}
+
+RecordContent content_of(const Record& record) {
+  RecordContent content(record.name, record.guid, record.attributes, record.data);
+  content.time = record.time;
+  content.monotonic_count = record.monotonic_count;
+  content.public_key_index = record.public_key_index;
+  return content;
+}
+
+}  // namespace
+
+Status VariableStore::adopt(const VariableStore& changed) {
+  const Record* put_one = nullptr;
+  const Record* remove_one = nullptr;
+  std::size_t changes = 0;
+  std::vector<RecordContent> all;
+  for (const Record* record = changed.first(); record != nullptr; record = changed.next(*record)) {
+    all.push_back(content_of(*record));
+    const Record* const present = find(record->name, record->guid);
+    if (present != nullptr && same_content(*present, *record)) continue;
+    put_one = record;
+    ++changes;
+  }
+  for (const Record* record = first(); record != nullptr; record = next(*record)) {
+    if (changed.find(record->name, record->guid) != nullptr) continue;
+    remove_one = record;
+    ++changes;
+  }
+  if (changes == 0) return {};
+  if (changes == 1) {
+    if (remove_one != nullptr) return remove(*remove_one);
+    const RecordContent content = content_of(*put_one);
+    if (auto done = put(content); done || done.error().code != Errc::no_space) return done;
+    return reclaim_with(content);
+  }
+  if (auto writable = check_writable(); !writable) return writable;
+  return rewrite(area_.composed(all));
+}
+
 /// Replaces the variables area, headers included, by `area`.
 Status VariableStore::rewrite(Result<std::vector<std::byte>> area) {
   if (!area) return forward(std::move(area));
+  if (device_ == nullptr) {
+    area_.reset(std::move(*area));
+    return {};
+  }
   if (auto done = write_variables(*device_, layout_, *area); !done) {
     if (auto now = read_variables(*device_, layout_)) area_.reset(std::move(*now));
     return changed(std::move(done));

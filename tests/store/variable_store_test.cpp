@@ -16,6 +16,7 @@ using store::VariableStore;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::Not;
 
 /// A store whose writes to flash are recorded.
 struct Recorded {
@@ -353,6 +354,91 @@ TEST(ReplaceAll, IsAllOrNothing) {
   EXPECT_EQ(contents(store), "A=1");
   ASSERT_TRUE(store.replace_all(variables));
   EXPECT_EQ(contents(store), "B=2 C=3");
+}
+
+TEST(Staged, ChangesReachTheFlashOnlyWhenAdopted) {
+  auto opened = open_visible(blank_image(small_layout()));
+  ASSERT_TRUE(opened.store.put(content(u"Kept", "1")));
+  ASSERT_TRUE(opened.store.put(content(u"Gone", "2")));
+  const Bytes before = opened.image();
+
+  auto staged = opened.store.staged().value();
+  ASSERT_TRUE(staged.put(content(u"Kept", "changed")));
+  ASSERT_TRUE(staged.put(content(u"New", "3")));
+  ASSERT_TRUE(staged.remove(*staged.find(u"Gone", vendor)));
+  ASSERT_TRUE(staged.reclaim());
+  EXPECT_EQ(opened.image(), before);
+  EXPECT_EQ(contents(opened.store), "Kept=1 Gone=2");
+
+  ASSERT_TRUE(opened.store.adopt(staged));
+  auto again = open_image(opened.image());
+  for (VariableStore* store : {&opened.store, &again}) {
+    EXPECT_EQ(contents(*store), "Kept=changed New=3");
+    EXPECT_EQ(store->usage().dead_records, 0);
+  }
+}
+
+TEST(Staged, OneChangeIsWrittenAsAnyOther) {
+  auto [log, store] = open_recorded(blank_image(small_layout()));
+  auto [plain_log, plain] = open_recorded(blank_image(small_layout()));
+  const auto same_writes = [&](auto change) {
+    auto staged = store.staged().value();
+    ASSERT_TRUE(change(staged));
+    ASSERT_TRUE(store.adopt(staged));
+    ASSERT_TRUE(change(plain));
+    const auto writes = log->take();
+    EXPECT_EQ(writes, plain_log->take());
+    EXPECT_THAT(writes, Not(IsEmpty()));
+  };
+  same_writes([](VariableStore& to) { return to.put(content(u"A", "1")); });
+  same_writes([](VariableStore& to) { return to.put(content(u"A", "2")); });
+  same_writes([](VariableStore& to) { return to.remove(*to.find(u"A", vendor)); });
+}
+
+TEST(Staged, NoChangeIsNoWrite) {
+  auto [log, store] = open_recorded(blank_image(small_layout()));
+  ASSERT_TRUE(store.put(content(u"A", "1")));
+  log->take();
+  auto staged = store.staged().value();
+  ASSERT_TRUE(staged.put(content(u"A", "2")));
+  ASSERT_TRUE(staged.put(content(u"A", "1")));
+  ASSERT_TRUE(store.adopt(staged));
+  EXPECT_THAT(log->take(), IsEmpty());
+}
+
+TEST(Staged, ATimeStampAloneIsAChange) {
+  auto [log, store] = open_recorded(blank_image(small_layout()));
+  ASSERT_TRUE(store.put(content(u"A", "1")));
+  auto staged = store.staged().value();
+  RecordContent later = content(u"A", "1");
+  later.time = EfiTime::from_unix(1'000'000'000);
+  ASSERT_TRUE(staged.put(later));
+  ASSERT_TRUE(store.adopt(staged));
+  EXPECT_EQ(store.find(u"A", vendor)->time, later.time);
+}
+
+TEST(Staged, WithoutSpareSeveralChangesAreRefusedAndOneIsNot) {
+  // A volume of variables alone, as some boards have it.
+  auto layout = small_layout();
+  layout.volume_size_bytes = 0x1000;
+  layout.block_map_count = 1;
+  layout.ftw_working = layout.ftw_spare = {};
+  auto [log, store] = open_recorded(blank_image(layout));
+  auto staged = store.staged().value();
+  ASSERT_TRUE(staged.put(content(u"A", "1")));
+  auto both = store.staged().value();
+  ASSERT_TRUE(both.put(content(u"A", "1")));
+  ASSERT_TRUE(both.put(content(u"B", "2")));
+  log->take();
+  EXPECT_EQ(store.adopt(both).error().code, Errc::unsupported);
+  EXPECT_THAT(log->take(), IsEmpty());
+  EXPECT_EQ(store.first(), nullptr);
+  EXPECT_TRUE(store.adopt(staged));
+}
+
+TEST(Staged, AStoreThatIsNotWrittenHasNone) {
+  auto store = VariableStore::open(device_of(blank_image(small_layout())), {.read_only = true});
+  EXPECT_EQ(store->staged().error().code, Errc::read_only);
 }
 
 TEST(ReplaceAll, TheNormalFormatRefusesAuthenticationData) {

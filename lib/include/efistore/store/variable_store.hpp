@@ -113,6 +113,18 @@ class VariableStore {
   /// Power loss: all old or all new.
   Status replace_all(std::span<const Variable> variables);
 
+  /// A store in memory with the same variables and the same space, to try changes on that are to be
+  /// made together or not at all. What is changed there reaches no flash before adopt().
+  /// Errors: read_only, damaged.
+  Result<VariableStore> staged() const;
+
+  /// Makes the variables those of `changed`, which staged() made of this store as it is now. One
+  /// change is written as put() or remove() write it, several by one rewrite.
+  /// Errors: read_only, damaged, io; with several changes also unsupported (the layout has no spare
+  /// area), nothing being changed.
+  /// Power loss: all old or all new.
+  Status adopt(const VariableStore& changed);
+
  private:
   VariableStore(std::unique_ptr<flash::Device> device, const Layout& layout, RecordArea area);
 
@@ -120,7 +132,7 @@ class VariableStore {
   Status changed(Status done);
   Status rewrite(Result<std::vector<std::byte>> area);
 
-  std::unique_ptr<flash::Device> device_;
+  std::unique_ptr<flash::Device> device_;  ///< none: staged
   Layout layout_;
   RecordArea area_;
   OpenReport report_;
