@@ -4,10 +4,11 @@
 namespace efistore::shim {
 
 variable::EfiResult<void> boot_firmware(variable::Services& services) {
-  variable::EfiResult<void> done;
+  variable::EfiResult<void> done = services.start_secure_boot();
   const store::VariableStore& store = services.store();
   if (!store.read_only() && !store.report().damaged) {
-    done = services.end_of_dxe();
+    auto drivers_done = services.end_of_dxe();
+    if (done) done = std::move(drivers_done);
     // Room is what a store without any needs most.
     auto made_room = services.ready_to_boot();
     if (done) done = std::move(made_room);

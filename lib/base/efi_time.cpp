@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <tuple>
 
 #include "efistore/base/bytes.hpp"
 
@@ -54,6 +55,13 @@ year_month_day date_of(const EfiTime& time) noexcept {
 }
 
 }  // namespace
+
+bool EfiTime::is_later_than(const EfiTime& other) const noexcept {
+  const auto fields = [](const EfiTime& t) {
+    return std::tuple(t.year(), t.month(), t.day(), t.hour(), t.minute(), t.second());
+  };
+  return fields(*this) > fields(other);
+}
 
 bool EfiTime::is_date() const noexcept {
   return date_of(*this).ok() && year() >= 1900 && year() <= 9999 && hour() <= 23 &&

@@ -61,4 +61,27 @@ Result<std::vector<CertificateNode>> parse_certificate_database(std::span<const 
   return nodes;
 }
 
+std::size_t certificate_database_size(std::span<const CertificateNode> nodes) noexcept {
+  std::size_t size = total_size;
+  for (const CertificateNode& node : nodes) {
+    size += node_header_size + node.name.size() * sizeof(char16_t) + node.certificate.size();
+  }
+  return size;
+}
+
+std::vector<std::byte> make_certificate_database(std::span<const CertificateNode> nodes) {
+  std::vector<std::byte> data(certificate_database_size(nodes));
+  ByteWriter writer(data);
+  writer.u32(static_cast<std::uint32_t>(data.size()));
+  for (const CertificateNode& node : nodes) {
+    writer.bytes(node.guid.bytes);
+    writer.u32(static_cast<std::uint32_t>(certificate_database_size({&node, 1}) - total_size));
+    writer.u32(static_cast<std::uint32_t>(node.name.size()));
+    writer.u32(static_cast<std::uint32_t>(node.certificate.size()));
+    for (const char16_t c : node.name) writer.u16(c);
+    writer.bytes(node.certificate);
+  }
+  return data;
+}
+
 }  // namespace efistore::variable

@@ -6,7 +6,9 @@
 #include <algorithm>
 
 #include "efistore/base/attributes.hpp"
+#include "efistore/variable/variable_id.hpp"
 
+#include "secure_boot.hpp"
 #include "state.hpp"
 #include "uefi_defined.hpp"
 
@@ -38,15 +40,24 @@ bool visible(const Services::State& state, const store::Record& record) noexcept
 
 Services::State::State(store::VariableStore opened, const Limits& size_limits,
                        const Options& options)
-    : nv(std::move(opened)),
-      volatile_area(make_volatile_area(size_limits.volatile_store_size, nv.format())),
-      limits(size_limits),
-      phase(options.phase),
-      strict_runtime(options.strict_runtime),
-      idle_reclaim_percent(options.idle_reclaim_percent),
-      write_ready(options.write_ready) {
+    : Conditions{.limits = size_limits,
+                 .phase = options.phase,
+                 .strict_runtime = options.strict_runtime,
+                 .idle_reclaim_percent = options.idle_reclaim_percent,
+                 .write_ready = options.write_ready,
+                 .physically_present = options.physically_present,
+                 .require_self_signed_pk = options.require_self_signed_pk},
+      nv(std::move(opened)),
+      volatile_area(make_volatile_area(size_limits.volatile_store_size, nv.format())) {
+  load_secure_boot(*this);
   recount_user();
 }
+
+Services::State::State(const Conditions& conditions, store::VariableStore non_volatile,
+                       store::RecordArea volatile_records)
+    : Conditions(conditions),
+      nv(std::move(non_volatile)),
+      volatile_area(std::move(volatile_records)) {}
 
 Existing Services::State::find(std::u16string_view name, const Guid& guid) const noexcept {
   if (const store::Record* record = volatile_area.find(name, guid)) return {record, true};
@@ -156,76 +167,31 @@ EfiResult<VariableView> Services::get_next(std::u16string_view name, const Guid&
   }
 }
 
-namespace {
-
-/// Who may write what: everything that needs a signature is refused, since nothing here checks one.
-EfiResult<void> check_authority(const Services::State& state, const SetRequest& request,
-                                std::uint32_t stored_attributes) {
-  if (!state.auth_supported()) return {};
-  if (needs_physical_presence(request.name, request.guid)) {
-    return refuse(EfiStatus::security_violation, "only somebody at the machine may change this");
-  }
-  const std::uint32_t time_based = attributes::time_based_authenticated_write_access;
-  if (is_key_variable(request.name, request.guid)) {
-    const std::uint32_t wanted = attributes::non_volatile | time_based;
-    if ((request.attributes & wanted) != wanted) {
-      return refuse(EfiStatus::invalid_parameter, "key variables take the attributes nv,bs,rt,at");
-    }
-  }
-  if ((request.attributes & time_based) != 0) {
-    return refuse(EfiStatus::security_violation,
-                  "signatures of authenticated variables are not accepted");
-  }
-  if ((stored_attributes & attributes::any_authenticated) != 0) {
-    return refuse(EfiStatus::write_protected,
-                  "an authenticated variable needs a signature to change");
-  }
-  return {};
-}
-
-EfiResult<void> authorize_and_update(Services::State& state, const SetRequest& request,
-                                     std::uint32_t stored_attributes) {
-  if (auto allowed = check_authority(state, request, stored_attributes); !allowed) return allowed;
-  return update_variable(state, request);
-}
-
-}  // namespace
-
 EfiResult<void> Services::set(const SetRequest& request) {
-  State& state = *state_;
-  if (auto valid = check_request(state, request); !valid) return valid;
-  auto carried_out = check_memory_overwrite(state, request);
-  if (!carried_out) return tl::unexpected(std::move(carried_out).error());
-  if (*carried_out) return {};
-  if (state.phase != Phase::boot_early) {
-    auto allowed =
-        check_uefi_defined(request.name, request.guid, request.attributes, payload_of(request));
-    if (!allowed) return allowed;
-  }
-  std::uint32_t stored = 0;
-  if (const Existing existing = state.find(request.name, request.guid)) {
-    stored = existing.record->attributes;
-    if (!visible(state, *existing.record)) {
-      return refuse(EfiStatus::write_protected,
-                    "a boot-only variable cannot be changed at runtime");
+  return set_variable(*state_, request);
+}
+
+EfiResult<void> Services::set_all(std::span<const SetRequest> requests) {
+  return transact(*state_, [&](State& state) -> EfiResult<void> {
+    for (std::size_t i = 0; i < requests.size(); ++i) {
+      auto done = set_variable(state, requests[i]);
+      if (done) continue;
+      EfiError& error = done.error();
+      error.reason = fmt::format("change {} of {}, {}: {}", i + 1, requests.size(),
+                                 to_string(requests[i].name, requests[i].guid),
+                                 error.reason.empty() ? "refused" : error.reason);
+      return done;
     }
-    if (request.attributes != 0 && (request.attributes & ~attributes::append_write) != stored) {
-      return refuse(
-          EfiStatus::invalid_parameter,
-          fmt::format("the variable has the attributes {}, the request {}",
-                      attributes_to_string(stored), attributes_to_string(request.attributes)));
-    }
-  }
-  if (!is_language_variable(request.name, request.guid)) {
-    return authorize_and_update(state, request, stored);
-  }
-  // The request may point into the store, where the other language's update can move everything.
-  const std::u16string name(request.name);
-  const std::vector<std::byte> data(request.data.begin(), request.data.end());
-  const SetRequest copied{
-      .name = name, .guid = request.guid, .attributes = request.attributes, .data = data};
-  if (auto done = update_languages(state, copied); !done) return done;
-  return authorize_and_update(state, copied, stored);
+    return {};
+  });
+}
+
+EfiResult<void> Services::start_secure_boot() {
+  return show_secure_boot(*state_);
+}
+
+SecureBootMode Services::secure_boot_mode() const noexcept {
+  return variable::secure_boot_mode(*state_);
 }
 
 EfiResult<VariableInfo> Services::query(std::uint32_t attributes) const {

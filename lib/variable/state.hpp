@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,8 +31,40 @@ struct MemoryOverwriteLock {
   std::optional<Key> key;  ///< none: locked until reset
 };
 
-struct Services::State {
+/// How secure boot stands, besides the keys (UEFI 2.10, 32.3). Whether there is a platform key is
+/// looked up in the store.
+struct SecureBootFlags {
+  bool audit = false;     ///< counts as long as there is no platform key
+  bool deployed = false;  ///< counts as long as there is one
+  bool vendor_keys = true;
+  /// The volatile variables that show all this exist.
+  bool shown = false;
+};
+
+/// The state but for the two stores: what a transaction copies, and takes back where it succeeds.
+struct Conditions {
+  Limits limits;
+  Phase phase;
+  bool strict_runtime;
+  unsigned idle_reclaim_percent;
+  bool write_ready;
+  bool physically_present;
+  bool require_self_signed_pk;
+  bool ready_to_boot_done = false;
+  /// Bytes of records, the dead included, of variables that no property describes.
+  std::uint32_t user_used = 0;
+  /// VarErrorFlag's value as long as no variable holds it.
+  std::byte error_flag{0xff};
+  MemoryOverwriteLock memory_overwrite{};
+  SecureBootFlags secure_boot{};
+  std::string platform_lang_codes{};
+  std::string lang_codes{};
+};
+
+struct Services::State : Conditions {
   State(store::VariableStore opened, const Limits& size_limits, const Options& options);
+  State(const Conditions& conditions, store::VariableStore non_volatile,
+        store::RecordArea volatile_records);
 
   Existing find(std::u16string_view name, const Guid& guid) const noexcept;
   bool at_runtime() const noexcept { return phase == Phase::runtime; }
@@ -51,19 +84,6 @@ struct Services::State {
 
   store::VariableStore nv;
   store::RecordArea volatile_area;
-  Limits limits;
-  Phase phase;
-  bool strict_runtime;
-  unsigned idle_reclaim_percent;
-  bool write_ready;
-  bool ready_to_boot_done = false;
-  /// Bytes of records, the dead included, of variables that no property describes.
-  std::uint32_t user_used = 0;
-  /// VarErrorFlag's value as long as no variable holds it.
-  std::byte error_flag{0xff};
-  MemoryOverwriteLock memory_overwrite;
-  std::string platform_lang_codes;
-  std::string lang_codes;
 };
 
 /// SetVariable's checks of the request alone, in EDK2's order.
@@ -91,8 +111,26 @@ bool is_language_variable(std::u16string_view name, const Guid& guid) noexcept;
 EfiResult<void> update_languages(Services::State& state, const SetRequest& request);
 
 /// EDK2's UpdateVariable: creates, replaces, appends to or deletes a variable whose request has
-/// passed all checks.
-EfiResult<void> update_variable(Services::State& state, const SetRequest& request);
+/// passed all checks. With a time stamp, `request.data` is what is behind the descriptor, and what
+/// is stored is the time given, or of an append the later one.
+EfiResult<void> update_variable(Services::State& state, const SetRequest& request,
+                                const std::optional<EfiTime>& time = std::nullopt);
+
+/// Puts a volatile variable, whoever asks.
+EfiResult<void> write_volatile(Services::State& state, const store::RecordContent& content);
+
+/// SetVariable, from the first check to the flash.
+EfiResult<void> set_variable(Services::State& state, const SetRequest& request);
+
+/// Makes the changes that `make` makes all or none, in flash too. `make` works on a copy of the
+/// state, whose stores reach no flash; a failure of it, or of the flash, leaves `state` as it was.
+EfiResult<void> transact(Services::State& state,
+                         const std::function<EfiResult<void>(Services::State&)>& make);
+
+/// EDK2's AuthVariableLibProcessVariable: sees who asks, and makes the change. `stored_attributes`
+/// are those of the variable as it is, 0 if it is not there.
+EfiResult<void> process_variable(Services::State& state, const SetRequest& request,
+                                 std::uint32_t stored_attributes);
 
 /// Notes in VarErrorFlag that a write failed for lack of space. VAR_ERROR_FLAG_SYSTEM_ERROR clears
 /// bit 4, VAR_ERROR_FLAG_USER_ERROR bit 0.

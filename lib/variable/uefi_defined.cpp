@@ -15,8 +15,6 @@
 
 namespace efistore::variable {
 
-using namespace literals;
-
 bool is_device_path(std::span<const std::byte> data) {
   constexpr std::uint8_t media_type = 0x04;
   constexpr std::uint8_t media_file_path_subtype = 0x04;
@@ -111,6 +109,9 @@ constexpr std::array global_variables{
     Defined{u"dbDefault", read_only(bs_rt, 1, any)},
     Defined{u"dbxDefault", read_only(bs_rt, 1, any)},
     Defined{u"dbtDefault", read_only(bs_rt, 1, any)},
+    Defined{u"dbrDefault", read_only(bs_rt, 1, any)},
+    Defined{u"AuditMode", writable(bs_rt, 1, 1)},
+    Defined{u"DeployedMode", writable(bs_rt, 1, 1)},
     Defined{u"OsIndicationsSupported", writable(bs_rt, 8, 8)},
     Defined{u"OsIndications", writable(nv_bs_rt, 8, 8)},
     Defined{u"VendorKeys", read_only(bs_rt, 1, 1)},
@@ -125,6 +126,7 @@ constexpr std::array security_variables{
     Defined{u"db", writable(nv_bs_rt_at, 1, any)},
     Defined{u"dbx", writable(nv_bs_rt_at, 1, any)},
     Defined{u"dbt", writable(nv_bs_rt_at, 1, any)},
+    Defined{u"dbr", writable(nv_bs_rt_at, 1, any)},
 };
 
 constexpr std::array hardware_error_variables{
@@ -146,13 +148,14 @@ constexpr std::array secure_boot_enable_variables{
     Defined{u"SecureBootEnable", writable(nv_bs, 1, 1)}};
 constexpr std::array vendor_keys_variables{
     Defined{u"VendorKeysNv", read_only(nv_bs | time_auth, 1, 1)}};
+constexpr std::array mode_variables{
+    Defined{u"AuditModeNv", read_only(nv_bs | time_auth, 1, 1)},
+    Defined{u"DeployedModeNv", read_only(nv_bs | time_auth, 1, 1)},
+};
 constexpr std::array certificate_variables{
     Defined{u"certdb", read_only(nv_bs_rt_at, 4, any)},
     Defined{u"certdbv", read_only(bs_rt | time_auth, 4, any)},
 };
-
-constexpr Guid custom_mode_guid = "c076ec0c-7028-4399-a072-71ee5c448b9f"_guid;
-constexpr Guid secure_boot_enable_guid = "f0a30bc7-af08-4556-99c4-001009c93a44"_guid;
 
 const std::array namespaces{
     Namespace{guids::global_variable, true, global_variables},
@@ -161,7 +164,8 @@ const std::array namespaces{
     Namespace{"04b37fe8-f6ae-480b-bdd5-37d98c5e89aa"_guid, false, error_flag_variables},
     Namespace{custom_mode_guid, false, custom_mode_variables},
     Namespace{secure_boot_enable_guid, false, secure_boot_enable_variables},
-    Namespace{"9073e4e0-60ec-4b6e-9903-4c223c260f3c"_guid, false, vendor_keys_variables},
+    Namespace{vendor_keys_guid, false, vendor_keys_variables},
+    Namespace{secure_boot_mode_guid, false, mode_variables},
     Namespace{"d9bee56e-75dc-49d9-b4d7-b534210f637a"_guid, false, certificate_variables},
 };
 
@@ -234,7 +238,7 @@ EfiResult<void> check_uefi_defined(std::u16string_view name, const Guid& guid,
 bool is_key_variable(std::u16string_view name, const Guid& guid) noexcept {
   if (guid == guids::global_variable) return name == u"PK" || name == u"KEK";
   return guid == guids::image_security_database &&
-         (name == u"db" || name == u"dbx" || name == u"dbt");
+         (name == u"db" || name == u"dbx" || name == u"dbt" || name == u"dbr");
 }
 
 bool needs_physical_presence(std::u16string_view name, const Guid& guid) noexcept {

@@ -15,6 +15,14 @@
 
 namespace efistore::variable {
 
+using namespace literals;
+
+inline constexpr Guid custom_mode_guid = "c076ec0c-7028-4399-a072-71ee5c448b9f"_guid;
+inline constexpr Guid secure_boot_enable_guid = "f0a30bc7-af08-4556-99c4-001009c93a44"_guid;
+inline constexpr Guid vendor_keys_guid = "9073e4e0-60ec-4b6e-9903-4c223c260f3c"_guid;
+/// Of efistore's own: what it keeps of the modes that EDK2 does not know (secure_boot.hpp).
+inline constexpr Guid secure_boot_mode_guid = "9467a289-f4e1-44dd-a3c5-72b39df9280a"_guid;
+
 using ContentCheck = bool (*)(std::span<const std::byte> data);
 
 /// EDK2's VAR_CHECK_VARIABLE_PROPERTY, and how the content is checked.
@@ -36,7 +44,7 @@ const VariableProperty* find_property(std::u16string_view name, const Guid& guid
 EfiResult<void> check_uefi_defined(std::u16string_view name, const Guid& guid,
                                    std::uint32_t attributes, std::span<const std::byte> payload);
 
-/// PK, KEK, db, dbx and dbt.
+/// PK, KEK, db, dbx, dbt and dbr.
 bool is_key_variable(std::u16string_view name, const Guid& guid) noexcept;
 
 /// CustomMode and SecureBootEnable, which only somebody at the machine may change.

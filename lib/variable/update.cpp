@@ -119,17 +119,6 @@ EfiResult<void> write_non_volatile(Services::State& state, const RecordContent& 
   return to_efi(std::move(done));
 }
 
-EfiResult<void> write_volatile(Services::State& state, const RecordContent& content) {
-  Status done = state.volatile_area.put(content);
-  if (done || done.error().code != Errc::no_space) return to_efi(std::move(done));
-  auto compacted = state.volatile_area.compacted(&content);
-  if (!compacted) {
-    return refuse(EfiStatus::out_of_resources, "there is no room for the volatile variable");
-  }
-  state.volatile_area.reset(std::move(*compacted));
-  return {};
-}
-
 /// The most data that an append may leave, given the name.
 std::uint64_t max_data_size(const Services::State& state, const store::Record& record) noexcept {
   const Limits& limits = state.limits;
@@ -169,7 +158,19 @@ EfiResult<void> check_creation(const Services::State& state, const SetRequest& r
 
 }  // namespace
 
-EfiResult<void> update_variable(Services::State& state, const SetRequest& request) {
+EfiResult<void> write_volatile(Services::State& state, const RecordContent& content) {
+  Status done = state.volatile_area.put(content);
+  if (done || done.error().code != Errc::no_space) return to_efi(std::move(done));
+  auto compacted = state.volatile_area.compacted(&content);
+  if (!compacted) {
+    return refuse(EfiStatus::out_of_resources, "there is no room for the volatile variable");
+  }
+  state.volatile_area.reset(std::move(*compacted));
+  return {};
+}
+
+EfiResult<void> update_variable(Services::State& state, const SetRequest& request,
+                                const std::optional<EfiTime>& time) {
   const Existing existing = state.find(request.name, request.guid);
   const bool to_flash = (request.attributes & attributes::non_volatile) != 0;
   const bool touches_flash = to_flash || (existing && !existing.is_volatile);
@@ -182,6 +183,7 @@ EfiResult<void> update_variable(Services::State& state, const SetRequest& reques
   const bool append = (request.attributes & attributes::append_write) != 0;
   RecordContent content(request.name, request.guid, request.attributes & ~attributes::append_write,
                         request.data);
+  if (time) content.time = *time;
   std::vector<std::byte> merged;
   if (existing) {
     if (auto allowed = check_existing(state, existing); !allowed) return allowed;
@@ -199,7 +201,8 @@ EfiResult<void> update_variable(Services::State& state, const SetRequest& reques
       merged.assign(record.data.begin(), record.data.end());
       merged.insert(merged.end(), request.data.begin(), request.data.end());
       content.data = merged;
-    } else if (!moves && equal_bytes(record.data, request.data)) {
+      if (time && record.time.is_later_than(*time)) content.time = record.time;
+    } else if (!moves && !time && equal_bytes(record.data, request.data)) {
       return {};
     }
   } else {

@@ -29,6 +29,8 @@ struct EfiTime {
   std::uint8_t minute() const noexcept { return field(5); }
   std::uint8_t second() const noexcept { return field(6); }
 
+  /// Whether year to second come later than those of `other`; the other fields do not count.
+  bool is_later_than(const EfiTime& other) const noexcept;
   /// Whether the fields make a date and a time of day in the years 1900 to 9999.
   bool is_date() const noexcept;
   /// Seconds since 1970, the fields taken as UTC; 0 for a time that is no date (all zero, say).

@@ -35,6 +35,13 @@ struct Options {
   /// How much dead records must hold for reclaim_when_idle() to compact, in percent of the space
   /// for records.
   unsigned idle_reclaim_percent = 50;
+  /// Whether whoever calls is at the machine, as the user of a firmware's setup screen is: may set
+  /// CustomMode and SecureBootEnable, delete authenticated variables, leave deployed mode and, in
+  /// custom mode, change keys without a signature (EDK2's UserPhysicalPresent()).
+  bool physically_present = false;
+  /// Whether a platform key that is enrolled in setup mode has to be signed with itself (UEFI 2.10,
+  /// 32.3.1). EDK2 asks for it if PcdRequireSelfSignedPk is set.
+  bool require_self_signed_pk = false;
   /// Whether the flash can be written from the start. If not, changes of non-volatile variables get
   /// EFI_NOT_AVAILABLE_YET until write_ready() is called.
   bool write_ready = true;
@@ -64,6 +71,14 @@ struct SetRequest {
   std::span<const std::byte> data;
 };
 
+/// UEFI 2.10, 32.3: who may change the keys.
+enum class SecureBootMode {
+  setup,     ///< no platform key: nobody's signature is asked for
+  user,      ///< keys change by signature
+  audit,     ///< as setup; images are not refused but recorded
+  deployed,  ///< as user, and not left but by somebody at the machine
+};
+
 class Services {
  public:
   struct State;
@@ -91,12 +106,23 @@ class Services {
   /// Power loss: the variable is old or new; after success it is new.
   EfiResult<void> set(const SetRequest& request);
 
+  /// Several SetVariables, each checked with those in front of it made: all of them, or none.
+  /// Errors: those of set(), with the number and the name of the change in front; unsupported if
+  /// more than one record has to change and the store has no spare area. Power loss: all old or all
+  /// new.
+  EfiResult<void> set_all(std::span<const SetRequest> requests);
+
   /// QueryVariableInfo.
   /// Errors: invalid_parameter, unsupported.
   EfiResult<VariableInfo> query(std::uint32_t attributes) const;
 
   /// The flash can be written now (the variable-write architectural protocol).
   void write_ready() noexcept;
+  /// Makes SetupMode, SecureBoot, AuditMode, DeployedMode, VendorKeys and SignatureSupport, as
+  /// firmware does when it starts; custom mode ends, and certdb loses nodes whose variable is gone.
+  /// Nothing for a store in the normal format. Errors: as set(); it can be repeated.
+  EfiResult<void> start_secure_boot();
+  SecureBootMode secure_boot_mode() const noexcept;
   /// The platform's driver phase has ended: from here on content is checked, and VarErrorFlag
   /// exists. Errors: as set(), if VarErrorFlag or the memory-overwrite lock cannot be written, in
   /// which case it can be repeated; at runtime unsupported.
