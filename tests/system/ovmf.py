@@ -23,6 +23,7 @@ FAT_SIZE_KIB = 2880
 DUMP_MAX_VARIABLES = 4096
 
 CODE_4M = pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+CODE_4M_SECURE = pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.secboot.fd")
 CODE_2M = pathlib.Path("/usr/share/OVMF/OVMF_CODE.fd")
 
 
@@ -69,12 +70,13 @@ def setvar(variable: Variable) -> str:
     return " ".join(words + [f"=H{variable.data.hex()}"])
 
 
-def boot(image: pathlib.Path, code=CODE_4M, commands=(), give_up_at: str | None = None) -> Boot:
+def boot(image: pathlib.Path, code=CODE_4M, commands=(), give_up_at: str | None = None,
+         files: dict[str, pathlib.Path] | None = None) -> Boot:
     """Boots OVMF with `image` as its variable store, runs `commands` in its shell, dumps all
     variables and powers off. The firmware writes to the image as it would to its flash.
 
     `give_up_at`: text of the serial console at which the boot counts as ended although the shell
-    did not run.
+    did not run. `files`: what else is on the FAT drive, by its path there.
     """
     qemu = script_test.need_program("qemu-system-x86_64")
     mformat = script_test.need_program("mformat")
@@ -88,15 +90,31 @@ def boot(image: pathlib.Path, code=CODE_4M, commands=(), give_up_at: str | None 
         fat = folder / "fat.img"
         script_test.run([mformat, "-i", fat, "-C", "-f", FAT_SIZE_KIB, "::"])
         script_test.run([mcopy, "-i", fat, script, "::/"])
+        for path, file in (files or {}).items():
+            _copy_to(fat, path, file)
         serial = _run_machine(qemu, code, image, fat, folder / "serial.txt", give_up_at)
         dump = folder / "dump.bin"
         copied = script_test.run([mcopy, "-i", fat, "::/dump.bin", dump], check=False)
         return Boot(serial, decode_dump(dump.read_bytes()) if copied.returncode == 0 else None)
 
 
+def _copy_to(fat, path: str, file: pathlib.Path):
+    mmd = script_test.need_program("mmd")
+    mcopy = script_test.need_program("mcopy")
+    script_test.need_file(file)
+    for parent in reversed(pathlib.PurePosixPath(path).parents):
+        if parent.name:
+            script_test.run([mmd, "-D", "s", "-i", fat, f"::/{parent}"], check=False)
+    script_test.run([mcopy, "-i", fat, file, f"::/{path}"])
+
+
 def _run_machine(qemu, code, image, fat, serial, give_up_at) -> str:
+    # Firmware with secure boot keeps its variables to code in system management mode.
+    secure = code == CODE_4M_SECURE
+    protection = ["-global", "driver=cfi.pflash01,property=secure,value=on",
+                  "-global", "ICH9-LPC.disable_s3=1"] if secure else []
     machine = subprocess.Popen(
-        [qemu, "-accel", "tcg", "-M", "q35", "-m", "256", "-nodefaults", "-display", "none",
+        [qemu, "-accel", "tcg", "-M", "q35,smm=on" if secure else "q35", *protection, "-m", "256", "-nodefaults", "-display", "none",
          "-net", "none", "-serial", f"file:{serial}",
          "-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={code}",
          "-drive", f"if=pflash,unit=1,format=raw,file={image}",

@@ -93,18 +93,20 @@ Outcome<store::VariableStore> open_store(const std::string& locator, flash::Open
 
 Outcome<variable::Services> open_services_on(const std::string& locator,
                                              std::unique_ptr<flash::Device> device,
-                                             flash::OpenMode mode) {
+                                             flash::OpenMode mode,
+                                             const variable::Options& options) {
   auto opened = open_store_on(locator, std::move(device), mode);
   if (!opened) return tl::unexpected(std::move(opened).error());
-  auto services = variable::Services::create(std::move(*opened));
+  auto services = variable::Services::create(std::move(*opened), options);
   if (!services) return fail_open(locator, services.error());
   return std::move(*services);
 }
 
-Outcome<variable::Services> open_services(const std::string& locator, flash::OpenMode mode) {
+Outcome<variable::Services> open_services(const std::string& locator, flash::OpenMode mode,
+                                          const variable::Options& options) {
   auto device = open_flash(locator, mode);
   if (!device) return tl::unexpected(std::move(device).error());
-  return open_services_on(locator, std::move(*device), mode);
+  return open_services_on(locator, std::move(*device), mode, options);
 }
 
 }  // namespace efistore::tools

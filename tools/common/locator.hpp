@@ -58,7 +58,8 @@ Outcome<std::unique_ptr<flash::Device>> open_flash(const std::string& locator,
 Outcome<store::VariableStore> open_store(const std::string& locator, flash::OpenMode mode);
 
 /// Opens the variable services over the store, in the boot phase.
-Outcome<variable::Services> open_services(const std::string& locator, flash::OpenMode mode);
+Outcome<variable::Services> open_services(const std::string& locator, flash::OpenMode mode,
+                                          const variable::Options& options = {});
 
 /// The same on a device that is open already; `locator` is for messages.
 Outcome<store::VariableStore> open_store_on(const std::string& locator,
@@ -66,6 +67,7 @@ Outcome<store::VariableStore> open_store_on(const std::string& locator,
                                             flash::OpenMode mode);
 Outcome<variable::Services> open_services_on(const std::string& locator,
                                              std::unique_ptr<flash::Device> device,
-                                             flash::OpenMode mode);
+                                             flash::OpenMode mode,
+                                             const variable::Options& options = {});
 
 }  // namespace efistore::tools

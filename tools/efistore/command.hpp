@@ -35,6 +35,7 @@ struct GlobalOptions {
 using Action = std::function<Outcome<ExitCode>(const GlobalOptions&)>;
 
 /// Each adds its subcommand to `app`, which sets `action` when it is the one that is called.
+void add_apply(CLI::App& app, Action& action);
 void add_check(CLI::App& app, Action& action);
 void add_create(CLI::App& app, Action& action);
 void add_delete(CLI::App& app, Action& action);
@@ -45,6 +46,7 @@ void add_info(CLI::App& app, Action& action);
 void add_list(CLI::App& app, Action& action);
 void add_map(CLI::App& app, Action& action);
 void add_reclaim(CLI::App& app, Action& action);
+void add_secureboot(CLI::App& app, Action& action);
 void add_set(CLI::App& app, Action& action);
 
 /// NAME-GUID, or NAME of the global namespace; anything else is wrong usage.
