@@ -178,9 +178,15 @@ Status VariableStore::changed(Status done) {
   return done;
 }
 
+/// Hands the outcome of writing a record on.
+Status VariableStore::counted(Status done, const RecordContent& content) {
+  if (done) written_record_bytes_ += align_record(record_size(format(), content));
+  return done;
+}
+
 Status VariableStore::put(const RecordContent& content) {
   if (auto writable = check_writable(); !writable) return writable;
-  return changed(area_.put(content));
+  return counted(changed(area_.put(content)), content);
 }
 
 Status VariableStore::remove(const Record& record) {
@@ -200,7 +206,7 @@ Status VariableStore::reclaim() {
 
 Status VariableStore::reclaim_with(const RecordContent& content) {
   if (auto writable = check_writable(); !writable) return writable;
-  return rewrite(area_.compacted(&content));
+  return counted(rewrite(area_.compacted(&content)), content);
 }
 
 Status VariableStore::replace_all(std::span<const Variable> variables) {
@@ -279,7 +285,9 @@ Status VariableStore::adopt(const VariableStore& changed) {
     return reclaim_with(content);
   }
   if (auto writable = check_writable(); !writable) return writable;
-  return rewrite(area_.composed(all));
+  auto done = rewrite(area_.composed(all));
+  if (done) written_record_bytes_ += changed.written_record_bytes_;
+  return done;
 }
 
 /// Replaces the variables area, headers included, by `area`.

@@ -3,6 +3,7 @@
 // EDK2's variable store on a flash device. It knows records and their states, and no UEFI rules.
 #pragma once
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -70,6 +71,9 @@ class VariableStore {
   bool read_only() const noexcept { return read_only_; }
   const flash::Device& device() const noexcept { return *device_; }
   const Usage& usage() const noexcept { return area_.usage(); }
+  /// Bytes of records, paddings included, that put() and reclaim_with() have written since opening;
+  /// what a reclaim only copies does not count.
+  std::uint64_t written_record_bytes() const noexcept { return written_record_bytes_; }
 
   /// The live record of that name, or nullptr.
   const Record* find(std::u16string_view name, const Guid& guid) const noexcept {
@@ -130,12 +134,14 @@ class VariableStore {
 
   Status check_writable() const;
   Status changed(Status done);
+  Status counted(Status done, const RecordContent& content);
   Status rewrite(Result<std::vector<std::byte>> area);
 
   std::unique_ptr<flash::Device> device_;  ///< none: staged
   Layout layout_;
   RecordArea area_;
   OpenReport report_;
+  std::uint64_t written_record_bytes_ = 0;
   bool read_only_ = false;
 };
 
