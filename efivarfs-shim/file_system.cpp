@@ -256,6 +256,11 @@ Outcome<std::size_t> FileSystem::write(InodeNumber number, std::span<const std::
   return bytes.size();
 }
 
+const Guid* FileSystem::vendor_of(InodeNumber number) noexcept {
+  const Inode* inode = number == root_inode ? nullptr : inodes_.find(number);
+  return inode != nullptr && inode->linked ? &inode->id.guid : nullptr;
+}
+
 /// The kernel's rule, its order included: what does not fit at all is left to SetVariable, which
 /// has the better error for what is too large as such.
 bool FileSystem::leaves_reserve(const variable::SetRequest& request) const {

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <ctime>
@@ -103,6 +104,11 @@ class FileSystem {
   /// Errors: EINVAL (short, attributes outside 0x7f, load option malformed), ENOSPC (reserve, or
   /// max_orphan_bytes), and what efi_write_errno() makes of SetVariable's status.
   Outcome<std::size_t> write(InodeNumber number, std::span<const std::byte> bytes);
+  /// Whose budget a write to the file is charged to; nullptr if to nobody's, because what is
+  /// written does not reach the store.
+  const Guid* vendor_of(InodeNumber number) noexcept;
+  /// How long the vendor's next write should wait; write() itself does not.
+  std::chrono::milliseconds write_wait(const Guid& vendor) { return variables_.write_wait(vendor); }
 
   /// The linked file after `position`, 0 for the first; nullptr at the end. Positions are inode
   /// numbers.

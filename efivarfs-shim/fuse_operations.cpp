@@ -176,12 +176,34 @@ void on_read(fuse_req_t request, fuse_ino_t number, std::size_t size, off_t offs
   fuse_reply_buf(request, reinterpret_cast<const char*>(content->data()), content->size());
 }
 
-void on_write(fuse_req_t request, fuse_ino_t number, const char* bytes, std::size_t size, off_t,
-              fuse_file_info*) {
-  FuseContext& fuse = context(request);
-  const auto written = fuse.files.write(number, std::as_bytes(std::span(bytes, size)));
+void carry_out(FuseContext& fuse, fuse_req_t request, InodeNumber number,
+               std::span<const std::byte> bytes) {
+  const auto written = fuse.files.write(number, bytes);
   if (!reply_if_failed(request, written)) fuse_reply_write(request, *written);
   drop_changed_attributes(fuse);
+}
+
+/// Who waits for a write of theirs got a signal.
+void on_interrupt(fuse_req_t request, void* data) {
+  if (static_cast<FuseContext*>(data)->waiting.remove(request)) fuse_reply_err(request, EINTR);
+}
+
+void on_write(fuse_req_t request, fuse_ino_t number, const char* data, std::size_t size, off_t,
+              fuse_file_info*) {
+  FuseContext& fuse = context(request);
+  const auto bytes = std::as_bytes(std::span(data, size));
+  const Guid* vendor = fuse.files.vendor_of(number);
+  const bool waits = vendor != nullptr &&
+                     (fuse.waiting.has(*vendor) || fuse.files.write_wait(*vendor).count() > 0);
+  if (!waits) {
+    carry_out(fuse, request, number, bytes);
+    return;
+  }
+  if (!fuse.waiting.add(request, number, *vendor, bytes)) {
+    fuse_reply_err(request, EAGAIN);
+    return;
+  }
+  fuse_req_interrupt_func(request, on_interrupt, &fuse);
 }
 
 void on_unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
@@ -358,6 +380,21 @@ void on_listxattr(fuse_req_t request, fuse_ino_t, std::size_t size) {
 }
 
 }  // namespace
+
+std::optional<std::chrono::milliseconds> carry_out_due_write(FuseContext& fuse) {
+  if (fuse.waiting.empty()) return std::nullopt;
+  const auto due =
+      fuse.waiting.take_due([&fuse](const Guid& vendor) { return fuse.files.write_wait(vendor); });
+  if (!due) return fuse.waiting.shortest_wait();
+  carry_out(fuse, due->request, due->number, due->bytes);
+  return std::chrono::milliseconds(0);
+}
+
+void carry_out_all_writes(FuseContext& fuse) {
+  while (const auto write = fuse.waiting.take_first()) {
+    carry_out(fuse, write->request, write->number, write->bytes);
+  }
+}
 
 fuse_lowlevel_ops make_fuse_operations() noexcept {
   fuse_lowlevel_ops operations{};

@@ -6,7 +6,11 @@
 #define FUSE_USE_VERSION 314
 #include <fuse_lowlevel.h>
 
+#include <chrono>
+#include <optional>
+
 #include "file_system.hpp"
+#include "waiting_writes.hpp"
 
 namespace efistore::shim {
 
@@ -14,10 +18,19 @@ namespace efistore::shim {
 struct FuseContext {
   FileSystem& files;
   fuse_session* session = nullptr;  ///< set before the loop starts
+  WaitingWrites waiting{};
 };
 
 /// Handles one request at a time and returns when it is answered: that a file without a variable
-/// goes with its last close relies on requests being handled in their order.
+/// goes with its last close relies on requests being handled in their order. Only a write whose
+/// vendor is over its budget is put aside; its file stays open for that long.
 fuse_lowlevel_ops make_fuse_operations() noexcept;
+
+/// Carries out one write that has waited for long enough, if there is one, so that requests come in
+/// between. Gives how long it is until this is to be called again; nothing if no write waits.
+std::optional<std::chrono::milliseconds> carry_out_due_write(FuseContext& fuse);
+
+/// Carries out all that waits, due or not.
+void carry_out_all_writes(FuseContext& fuse);
 
 }  // namespace efistore::shim

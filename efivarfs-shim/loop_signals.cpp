@@ -2,6 +2,7 @@
 #include "loop_signals.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/time.h>
 
 #include <array>
@@ -86,15 +87,33 @@ bool LoopSignals::end_arrived() const noexcept {
 }
 
 bool LoopSignals::take_tick() noexcept {
-  if (!tick_due) return false;
+  if (!tick_due && !waited_) return false;
   const sigset_t set = loop_signal_set();
   sigset_t before;
   ::sigprocmask(SIG_BLOCK, &set, &before);
-  tick_due = false;
+  const bool ticked = tick_due.exchange(false);
+  waited_ = false;
   const int fd = interrupted_fd;
   if (!end_requested) ::fcntl(fd, F_SETFL, ::fcntl(fd, F_GETFL) & ~O_NONBLOCK);
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
-  return true;
+  return ticked;
+}
+
+void LoopSignals::wait(std::chrono::milliseconds longest) noexcept {
+  const sigset_t set = loop_signal_set();
+  sigset_t before;
+  ::sigprocmask(SIG_BLOCK, &set, &before);
+  waited_ = true;
+  pollfd waiting{.fd = interrupted_fd, .events = POLLIN, .revents = 0};
+  // The kernel can take back a request that made the poll return.
+  ::fcntl(waiting.fd, F_SETFL, ::fcntl(waiting.fd, F_GETFL) | O_NONBLOCK);
+  if (!end_requested && !tick_due) {
+    const auto seconds = std::chrono::floor<std::chrono::seconds>(longest);
+    const std::chrono::nanoseconds rest = longest - seconds;
+    const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = rest.count()};
+    ::ppoll(&waiting, 1, &timeout, &before);
+  }
+  ::sigprocmask(SIG_SETMASK, &before, nullptr);
 }
 
 }  // namespace efistore::shim

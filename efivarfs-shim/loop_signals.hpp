@@ -34,9 +34,13 @@ class LoopSignals {
   bool end_arrived() const noexcept;
   /// Whether there was a tick since the last call; `fd` blocks again after it.
   bool take_tick() noexcept;
+  /// Waits until `fd` can be read from, a signal arrives or the time is over. A read fails with
+  /// EAGAIN rather than wait until take_tick() is called.
+  void wait(std::chrono::milliseconds longest) noexcept;
 
  private:
   bool ticks_;
+  bool waited_ = false;
 };
 
 }  // namespace efistore::shim

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <exception>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +19,7 @@
 #include "efistore/store/variable_store.hpp"
 #include "efistore/variable/limits.hpp"
 #include "efistore/variable/services.hpp"
+#include "efistore/variable/write_budget.hpp"
 
 #include "common/escape.hpp"
 #include "common/locator.hpp"
@@ -94,6 +96,14 @@ Result<variable::Services> create_services(store::VariableStore opened, const Op
                                                         .strict_runtime = options.strict_runtime});
 }
 
+std::optional<BudgetPolicy> budget_policy(const Options& options) {
+  const std::uint32_t hourly = options.budget_bytes_per_hour.value_or(0);
+  auto budget = variable::WriteBudget::create(
+      {.bytes_per_hour = hourly, .burst_bytes = options.burst_bytes.value_or(hourly)});
+  if (!budget) return std::nullopt;  // 0, which asks for none
+  return BudgetPolicy{std::move(*budget), std::chrono::steady_clock::now};
+}
+
 std::vector<std::string> mount_options(const Options& options, bool read_only) {
   std::vector<std::string> all = options.mount_options;
   if (!options.has_mount_option("fsname")) {
@@ -150,7 +160,8 @@ tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
   if (options.reserve_bytes) file_options.reserve_bytes = *options.reserve_bytes;
   file_options.clock = current_time;
   file_options.on_device_error = [&log](const std::string& reason) { log.error(reason); };
-  FileSystem files(VariableAccess(std::move(*services)), std::move(file_options));
+  FileSystem files(VariableAccess(std::move(*services), budget_policy(options)),
+                   std::move(file_options));
   if (files.unlisted() > 0) {
     complain(fmt::format("{}: {} variables have names that no file can have, and are left out",
                          options.store, files.unlisted()));

@@ -95,6 +95,12 @@ Result<MountedSession> MountedSession::mount(FileSystem& files, const Parameters
 }
 
 Status MountedSession::serve(std::chrono::seconds idle) {
+  auto served = serve_requests(idle);
+  carry_out_all_writes(*context_);
+  return served;
+}
+
+Status MountedSession::serve_requests(std::chrono::seconds idle) {
   fuse_session* session = session_.get();
   struct BufferMemory {
     fuse_buf buffer{};
@@ -107,6 +113,12 @@ Status MountedSession::serve(std::chrono::seconds idle) {
   while (fuse_session_exited(session) == 0 && !signals.end_arrived()) {
     // From one tick to the next without a request is as long as was asked for, or longer.
     if (signals.take_tick() && !std::exchange(asked, false)) context_->files.on_idle();
+    // The poll in the wait is an expense of those who have a budget, and only while it makes them
+    // wait.
+    if (const auto next_due = carry_out_due_write(*context_)) {
+      if (next_due->count() == 0) asked = true;
+      signals.wait(*next_due);
+    }
     const int received = fuse_session_receive_buf(session, &request.buffer);
     if (received == -EINTR || received == -EAGAIN) continue;
     if (received < 0) return fail_errno(-received, "read a request from the kernel");

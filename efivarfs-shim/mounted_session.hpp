@@ -26,12 +26,15 @@ class MountedSession {
   static Result<MountedSession> mount(FileSystem& files, const Parameters& parameters);
 
   /// Answers requests until the file system is unmounted or a signal, which the caller has blocked
-  /// so far, asks to end. Every request that was taken from the kernel is answered. Where nothing
-  /// was asked for `idle`, unless that is 0, the files may do what can wait.
+  /// so far, asks to end. Every request that was taken from the kernel is answered, and writes that
+  /// wait for their vendor's budget are carried out, before this returns. Where nothing was asked
+  /// for `idle`, unless that is 0, the files may do what can wait.
   /// Errors: io.
   Status serve(std::chrono::seconds idle = std::chrono::seconds(0));
 
  private:
+  Status serve_requests(std::chrono::seconds idle);
+
   struct Destroy {
     void operator()(fuse_session* session) const noexcept { fuse_session_destroy(session); }
   };

@@ -29,6 +29,8 @@ constexpr const char* footer = R"(Mount options (-o), besides those of mount(8) 
   hardware_error_storage=BYTES
                               space for hardware error records (0: none)
   max_variable_size=BYTES     largest variable, its header and name included
+  budget=BYTES                what each vendor may write an hour; more is slowed (0: no limit)
+  burst=BYTES                 what each may write at once before that (an hour's bytes)
 
 Examples:
   efivarfs-shim --store vars.fd /mnt
@@ -63,13 +65,15 @@ std::string take_mount_option(const std::string& option, Options& options) {
   constexpr std::uint32_t largest_id = std::numeric_limits<std::uint32_t>::max() - 1;
   constexpr std::uint32_t largest_size = std::numeric_limits<std::uint32_t>::max();
   constexpr std::uint32_t largest_idle = 24 * 60 * 60;
-  const std::array<NumericOption, 6> numeric{{
+  const std::array<NumericOption, 8> numeric{{
       {"uid", largest_id, &options.uid},
       {"gid", largest_id, &options.gid},
       {"reserve", largest_size, &options.reserve_bytes},
       {"hardware_error_storage", largest_size, &options.hardware_error_storage_bytes},
       {"max_variable_size", max_variable_write_bytes, &options.max_variable_size_bytes},
       {"idle", largest_idle, &options.idle_seconds},
+      {"budget", largest_size, &options.budget_bytes_per_hour},
+      {"burst", largest_size, &options.burst_bytes},
   }};
   for (const NumericOption& one : numeric) {
     if (key != one.key) continue;
@@ -183,6 +187,10 @@ tl::expected<Options, EarlyExit> parse_command_line(int argc, const char* const*
         return wrong_usage(std::move(complaint));
       }
     }
+  }
+  if (options.burst_bytes && !options.budget_bytes_per_hour) {
+    return wrong_usage(
+        fmt::format("-o burst={}: it needs a budget, -o budget=BYTES", *options.burst_bytes));
   }
   return options;
 }

@@ -32,6 +32,9 @@ struct Options {
   std::optional<std::uint32_t> hardware_error_storage_bytes;
   std::optional<std::uint32_t> max_variable_size_bytes;
   std::optional<std::uint32_t> idle_seconds;
+  /// For each vendor; without it, or with 0, everybody may write as much as they like.
+  std::optional<std::uint32_t> budget_bytes_per_hour;
+  std::optional<std::uint32_t> burst_bytes;  ///< without it, an hour's bytes
   /// Mount options that are libfuse's and the kernel's, in their order.
   std::vector<std::string> mount_options;
 

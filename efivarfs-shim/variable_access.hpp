@@ -4,14 +4,18 @@
 // implementation; everything above it sees names, bytes and statuses.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string_view>
+#include <utility>
 
 #include "efistore/base/guid.hpp"
 #include "efistore/variable/services.hpp"
+#include "efistore/variable/write_budget.hpp"
 
 namespace efistore::shim {
 
@@ -21,9 +25,18 @@ struct Space {
   std::uint64_t free = 0;
 };
 
+/// How much vendors may write, and the clock for it, which must be set.
+struct BudgetPolicy {
+  variable::WriteBudget budget;
+  std::function<variable::WriteBudget::Time()> clock;
+};
+
 class VariableAccess {
  public:
-  explicit VariableAccess(variable::Services services) : services_(std::move(services)) {}
+  /// Without a policy nobody has to wait.
+  explicit VariableAccess(variable::Services services,
+                          std::optional<BudgetPolicy> policy = std::nullopt)
+      : services_(std::move(services)), policy_(std::move(policy)) {}
 
   /// Errors: not_found.
   variable::EfiResult<variable::VariableView> get(std::u16string_view name,
@@ -35,9 +48,15 @@ class VariableAccess {
   /// `visit` must not change variables.
   void for_each(const std::function<void(const variable::VariableView&)>& visit) const;
 
-  /// Errors: those of SetVariable.
+  /// How long a vendor should wait with its next set().
+  std::chrono::milliseconds write_wait(const Guid& vendor) {
+    return policy_ ? policy_->budget.wait(vendor, policy_->clock()) : std::chrono::milliseconds(0);
+  }
+
+  /// At once, whatever write_wait() says. Errors: those of SetVariable.
   variable::EfiResult<void> set(const variable::SetRequest& request) {
-    return services_.set(request);
+    if (!policy_) return services_.set(request);
+    return variable::set_and_charge(services_, request, policy_->budget, policy_->clock());
   }
 
   /// Compacts, if that is worth its while. Errors: those of SetVariable.
@@ -48,6 +67,7 @@ class VariableAccess {
 
  private:
   variable::Services services_;
+  std::optional<BudgetPolicy> policy_;
 };
 
 }  // namespace efistore::shim

@@ -79,7 +79,8 @@ class FileSystemTest : public ::testing::Test {
     ASSERT_TRUE(done) << done.error().reason;
   }
 
-  FileSystem& mount(std::uint64_t reserve_bytes = 0) {
+  FileSystem& mount(std::uint64_t reserve_bytes = 0,
+                    std::optional<BudgetPolicy> policy = std::nullopt) {
     services_->exit_boot_services();
     FileSystemOptions options;
     options.uid = 7;
@@ -87,7 +88,7 @@ class FileSystemTest : public ::testing::Test {
     options.reserve_bytes = reserve_bytes;
     options.clock = [this] { return timespec{.tv_sec = ++seconds_, .tv_nsec = 0}; };
     options.on_device_error = [this](const std::string& reason) { complaints_.push_back(reason); };
-    files_.emplace(VariableAccess(std::move(*services_)), std::move(options));
+    files_.emplace(VariableAccess(std::move(*services_), std::move(policy)), std::move(options));
     return *files_;
   }
 
@@ -442,6 +443,38 @@ TEST_F(FileSystemTest, ABrokenMediumIsReported) {
   EXPECT_THAT(complaints_.front(), ::testing::HasSubstr("broken"));
   broken_ = false;
   EXPECT_EQ(content(number), "070000006162");
+}
+
+TEST_F(FileSystemTest, WritesAreChargedToTheirVendor) {
+  make(u"Shown", "ab");
+  variable::WriteBudget::Time now{};
+  auto budget = variable::WriteBudget::create({.bytes_per_hour = 3600, .burst_bytes = 100});
+  ASSERT_TRUE(budget);
+  FileSystem& files = mount(0, BudgetPolicy{std::move(*budget), [&now] { return now; }});
+  const InodeNumber number = number_of(named("Shown"));
+  ASSERT_NE(files.vendor_of(number), nullptr);
+  EXPECT_EQ(*files.vendor_of(number), vendor);
+  EXPECT_TRUE(write(number, "first"));
+  EXPECT_EQ(files.write_wait(vendor).count(), 0);
+  EXPECT_TRUE(write(number, "other"));
+  // Two records of 80 bytes, less the burst; what the live ones add rounds to nothing.
+  EXPECT_EQ(files.write_wait(vendor), std::chrono::seconds(60));
+  EXPECT_EQ(files.write_wait(crash).count(), 0);
+  now += std::chrono::seconds(60);
+  EXPECT_EQ(files.write_wait(vendor).count(), 0);
+}
+
+TEST_F(FileSystemTest, WhatDoesNotReachTheStoreHasNoVendor) {
+  make(u"Shown", "ab");
+  FileSystem& files = mount();
+  EXPECT_EQ(files.vendor_of(root_inode), nullptr);
+  EXPECT_EQ(files.vendor_of(12345), nullptr);
+  const InodeNumber number = number_of(named("Shown"));
+  EXPECT_NE(files.vendor_of(number), nullptr);
+  ASSERT_TRUE(files.set_immutable(number, false));
+  ASSERT_TRUE(files.open(number, true));
+  ASSERT_TRUE(files.unlink(root_inode, named("Shown")));
+  EXPECT_EQ(files.vendor_of(number), nullptr);
 }
 
 }  // namespace

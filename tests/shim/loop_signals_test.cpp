@@ -183,6 +183,59 @@ TEST(LoopTick, EndsWithTheLoop) {
   EXPECT_EQ(timer.it_value.tv_sec + timer.it_value.tv_usec, 0);
 }
 
+class LoopWaitTest : public ::testing::Test {
+ protected:
+  LoopWaitTest() {
+    EXPECT_TRUE(block_end_signals());
+    ::alarm(20);
+  }
+  ~LoopWaitTest() override { ::alarm(0); }
+};
+
+TEST_F(LoopWaitTest, EndsWithTheTimeAndReadsDoNotBlockUntilTheNextTurn) {
+  const Pipe pipe;
+  LoopSignals signals(pipe.reading.get());
+  const auto before = std::chrono::steady_clock::now();
+  signals.wait(30ms);
+  EXPECT_GE(std::chrono::steady_clock::now() - before, 30ms);
+  EXPECT_EQ(read_error(pipe), EAGAIN);
+  EXPECT_FALSE(signals.take_tick());
+  EXPECT_EQ(::fcntl(pipe.reading.get(), F_GETFL) & O_NONBLOCK, 0);
+}
+
+TEST_F(LoopWaitTest, EndsWhenThereIsSomethingToRead) {
+  const Pipe pipe;
+  LoopSignals signals(pipe.reading.get());
+  const OnceAsleep other([&](pid_t) { EXPECT_EQ(::write(pipe.writing.get(), "x", 1), 1); });
+  signals.wait(24h);
+  EXPECT_EQ(read_error(pipe), 0);
+}
+
+TEST_F(LoopWaitTest, EndsWithASignalDuringIt) {
+  const Pipe pipe;
+  LoopSignals signals(pipe.reading.get());
+  const OnceAsleep other([](pid_t waiter) { ::kill(waiter, SIGTERM); });
+  signals.wait(24h);
+  EXPECT_TRUE(signals.end_arrived());
+}
+
+TEST_F(LoopWaitTest, DoesNotBeginAfterASignal) {
+  const Pipe pipe;
+  LoopSignals signals(pipe.reading.get());
+  ::raise(SIGTERM);
+  signals.wait(24h);
+  EXPECT_TRUE(signals.end_arrived());
+  EXPECT_FALSE(signals.take_tick());
+  EXPECT_EQ(read_error(pipe), EAGAIN) << "what the signal did lasts";
+}
+
+TEST(LoopTick, EndsAWait) {
+  const Pipe pipe;
+  LoopSignals signals(pipe.reading.get(), 1s);
+  signals.wait(24h);
+  EXPECT_TRUE(signals.take_tick());
+}
+
 std::string name_of_signal(const ::testing::TestParamInfo<int>& tested) {
   return ::sigabbrev_np(tested.param);
 }

@@ -62,13 +62,15 @@ TEST(Options, NumbersOfMountOptions) {
   const auto options =
       parse({"s", "m", "-o", "uid=0,gid=4294967294", "-o",
              "reserve=0,idle=7,hardware_error_storage=32768,max_variable_size=126976,"
-             "strict_runtime"});
+             "strict_runtime,budget=65536,burst=0"});
   ASSERT_TRUE(options);
   EXPECT_EQ(options->uid, 0U);
   EXPECT_EQ(options->gid, 4294967294U);
   EXPECT_EQ(options->reserve_bytes, 0U);
   EXPECT_EQ(options->idle_seconds, 7U);
   EXPECT_EQ(options->hardware_error_storage_bytes, 32768U);
+  EXPECT_EQ(options->budget_bytes_per_hour, 65536U);
+  EXPECT_EQ(options->burst_bytes, 0U);
   EXPECT_EQ(options->max_variable_size_bytes, 126976U);
   EXPECT_TRUE(options->strict_runtime);
   EXPECT_TRUE(options->mount_options.empty());
@@ -83,7 +85,8 @@ TEST(Options, ComplainsInOneLine) {
   EXPECT_THAT(complaint({"--bogus", "a", "b"}), HasSubstr("--bogus"));
   for (const char* bad :
        {"uid", "uid=", "uid=-1", "uid=x", "uid=1x", "uid=4294967295", "reserve=99999999999",
-        "idle=86401", "max_variable_size=126977", "max_read=4096"}) {
+        "idle=86401", "budget", "budget=1k", "budget=-1", "budget=4294967296", "burst=", "burst=1",
+        "max_variable_size=126977", "max_read=4096"}) {
     EXPECT_THAT(complaint({"a", "b", "-o", bad}), HasSubstr(bad));
   }
 }
