@@ -137,6 +137,15 @@ class CreateTest(command.CommandTest):
             self.assertEqual(os.listdir(self.folder), [])
             self.assertFalse(os.path.exists(store))
 
+    def test_a_link_that_leads_nowhere(self):
+        self.path("vars.fd").symlink_to("elsewhere/none.fd")
+        self.fails("create", message="vars.fd is a symbolic link to elsewhere/none.fd, "
+                                     "where nothing is")
+        self.assertEqual(os.listdir(self.folder), ["vars.fd"])
+        self.path("vars.fd").unlink()
+        self.path("vars.fd").symlink_to("vars.fd")
+        self.fails("create", message="vars.fd: Too many levels of symbolic links")
+
     def test_a_folder_that_is_not_there(self):
         self.fails("create", store="none/vars.fd",
                    message="create none/vars.fd: No such file or directory")

@@ -64,7 +64,8 @@ class UsageTest(command.CommandTest):
         self.usage("get", message=".*NAME.*")
         self.usage("get", "A", "B", message=".*B.*")
         self.usage("--store", message=".*--store.*")
-        self.usage("--store", "", "list", message="--store: .*empty")
+        for words in (["--store", "", "list"], ["--store=", "list"], ["list", "--store="]):
+            self.usage(*words, message="--store: .*empty")
         self.usage("list", "get", message=".*get.*")
 
     def test_control_characters_of_arguments_are_escaped(self):

@@ -112,11 +112,24 @@ bool is_new_file(const std::string& locator) {
   return std::filesystem::status(locator, error).type() == std::filesystem::file_type::not_found;
 }
 
+/// A link that leads nowhere is in the way of a new file, and not followed: who made it may have
+/// meant another place, or none.
+Outcome<void> check_no_dangling_link(const std::string& path) {
+  std::error_code error;
+  if (!std::filesystem::is_symlink(path, error)) return {};
+  return fail_with(fmt::format("{} is a symbolic link to {}, where nothing is", path,
+                               std::filesystem::read_symlink(path, error).string()));
+}
+
 Outcome<ExitCode> run_create(const GlobalOptions& global, const CreateOptions& options) {
   const auto locator = global.locator();
   if (!locator) return tl::unexpected(locator.error());
-  const auto layout = is_new_file(*locator) ? create_image(*locator, options.layout)
-                                            : format_existing(*locator, options);
+  const bool new_file = is_new_file(*locator);
+  if (new_file) {
+    if (auto free = check_no_dangling_link(*locator); !free) return tl::unexpected(free.error());
+  }
+  const auto layout =
+      new_file ? create_image(*locator, options.layout) : format_existing(*locator, options);
   if (!layout) return tl::unexpected(layout.error());
   if (global.json) {
     print_json(Json{{"store", *locator},

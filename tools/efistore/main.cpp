@@ -6,12 +6,16 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <cstddef>
 #include <exception>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "command.hpp"
 #include "common/file_io.hpp"
+#include "common/locator.hpp"
 
 namespace efistore::tools {
 namespace {
@@ -53,7 +57,21 @@ ExitCode report_parse(CLI::App& app, const CLI::ParseError& error) {
   return ExitCode::usage;
 }
 
+/// "--store=" with nothing behind it: the parser would take the next word for the store, which is
+/// the command more often than not.
+bool has_empty_store(int argc, char** argv) {
+  for (const std::string_view word : std::span(argv, static_cast<std::size_t>(argc))) {
+    if (word == "--") return false;
+    if (word == "--store=") return true;
+  }
+  return false;
+}
+
 ExitCode run(int argc, char** argv) {
+  if (has_empty_store(argc, argv)) {
+    print_message(program_name, choose_locator(process_sources(std::string())).error().message);
+    return ExitCode::usage;
+  }
   CLI::App app(description, std::string(program_name));
   GlobalOptions global;
   Action action;
