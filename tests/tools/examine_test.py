@@ -110,6 +110,8 @@ class ExamineTest(command.CommandTest):
         self.assertRegex(self.text("info"),
                          r"(?m)^erase counts +2 of 132 blocks, at most 1 \(block 0\)$")
         self.assertRegex(self.text("map"), r"(?m)^ +0    1 to 65\n +1    66\n +0    67 to 131$")
+        self.run_it("map", "--svg", "map.svg")
+        self.assertIn("<title>block 66: erased 1 time</title>", self.path("map.svg").read_text())
         self.path("vars.fd.wear").write_text("no counts\n")
         self.run_it("set", own("B"), "--text", "x")
         self.assertRegex(self.text("info"), r"(?m)^erase counts +not known: .*line 1 should be.*$")

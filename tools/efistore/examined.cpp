@@ -24,6 +24,10 @@ Outcome<ExaminedStore> examine_store(const std::string& locator) {
   return ExaminedStore{.device = std::move(*device), .examination = std::move(*examination)};
 }
 
+Result<flash::WearCounts> wear_of(const std::string& locator, const flash::Device& device) {
+  return flash::load_wear(flash::wear_path(locator, device), device.geometry());
+}
+
 std::string_view FindingCounts::health() const noexcept {
   if (damage != 0) return "damaged";
   if (warnings != 0) return "warnings";

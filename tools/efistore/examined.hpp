@@ -9,6 +9,7 @@
 #include <string_view>
 
 #include "efistore/flash/device.hpp"
+#include "efistore/flash/wear.hpp"
 #include "efistore/store/examine.hpp"
 
 #include "common/outcome.hpp"
@@ -23,6 +24,9 @@ struct ExaminedStore {
 
 /// Fails for a blank device, and where there is no volume to speak of.
 Outcome<ExaminedStore> examine_store(const std::string& locator);
+
+/// The erase counts of the device that `locator` opened. Errors: those of flash::load_wear().
+Result<flash::WearCounts> wear_of(const std::string& locator, const flash::Device& device);
 
 /// Findings by severity.
 struct FindingCounts {

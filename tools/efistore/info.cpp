@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "efistore/base/attributes.hpp"
-#include "efistore/flash/wear.hpp"
 
 #include "command.hpp"
 #include "common/escape.hpp"
@@ -172,8 +171,7 @@ Outcome<ExitCode> run_info(const GlobalOptions& global) {
                           .open_error = {},
                           .wear = std::nullopt,
                           .wear_error = {}};
-  if (auto wear =
-          flash::load_wear(flash::wear_path(*locator, *examined->device), information.geometry)) {
+  if (auto wear = wear_of(*locator, *examined->device)) {
     information.wear = std::move(*wear);
   } else {
     information.wear_error =

@@ -9,7 +9,6 @@
 #include <utility>
 
 #include "efistore/base/bytes.hpp"
-#include "efistore/flash/wear.hpp"
 
 #include "command.hpp"
 #include "common/escape.hpp"
@@ -122,14 +121,11 @@ Outcome<ExitCode> run_map(const GlobalOptions& global, const std::optional<std::
   const auto examined = examine_store(*locator);
   if (!examined) return tl::unexpected(examined.error());
   const store::Examination& examination = examined->examination;
-  if (picture) {
-    const std::string svg = draw_map(headline(*locator, examination.layout), examination);
-    if (auto done = write_file(*picture, as_bytes(svg)); !done) return tl::unexpected(done.error());
-  }
   std::optional<flash::WearCounts> wear;
-  if (auto counts = flash::load_wear(flash::wear_path(*locator, *examined->device),
-                                     examined->device->geometry())) {
-    wear = std::move(*counts);
+  if (auto counts = wear_of(*locator, *examined->device)) wear = std::move(*counts);
+  if (picture) {
+    const std::string svg = draw_map(headline(*locator, examination.layout), examination, wear);
+    if (auto done = write_file(*picture, as_bytes(svg)); !done) return tl::unexpected(done.error());
   }
   if (global.json) {
     print_as_json(*locator, examination, wear);

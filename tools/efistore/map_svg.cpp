@@ -6,12 +6,14 @@
 #include <algorithm>
 #include <bit>
 #include <iterator>
+#include <span>
 #include <utility>
 #include <vector>
 
 #include "common/escape.hpp"
 #include "region_style.hpp"
 #include "size.hpp"
+#include "wear_scale.hpp"
 
 namespace efistore::tools {
 
@@ -24,6 +26,7 @@ constexpr double label_width = 84;
 constexpr double bar_left = margin + label_width;
 constexpr double bar_width = page_width - bar_left - margin;
 constexpr double bar_height = 26;
+constexpr double wear_height = 14;
 constexpr double row_height = 16;
 constexpr double row_gap = 3;
 constexpr double legend_row_height = 20;
@@ -99,6 +102,13 @@ class Canvas {
         width < narrowest_edged_region ? "" : R"( class="edge")", xml_escape(title));
   }
 
+  /// A part of a strip over the width of the bar.
+  void strip(double x, double width, double height, std::string_view colour,
+             std::string_view title) {
+    add(R"(<rect x="{:.2f}" y="{:.1f}" width="{:.2f}" height="{:.1f}" fill="{}"><title>{}</title></rect>)",
+        x, y_, width, height, colour, xml_escape(title));
+  }
+
   void frame(double top, double width, double height) {
     add(R"(<rect x="{:.1f}" y="{:.1f}" width="{:.1f}" height="{:.1f}" class="frame"/>)", bar_left,
         top, width, height);
@@ -171,6 +181,67 @@ void draw_volume(Canvas& canvas, const store::Layout& layout,
   canvas.advance(26);
 }
 
+/// Neighbouring erase blocks, from `first` to before `end`, with erase counts of a range.
+struct WearRun {
+  std::size_t first;
+  std::size_t end;
+  WearStep counts;
+
+  std::string title() const {
+    const std::string times = counts.range() + (counts.last == 1 ? " time" : " times");
+    return end - first == 1 ? fmt::format("block {}: erased {}", first, times)
+                            : fmt::format("blocks {} to {}: erased {}", first, end - 1, times);
+  }
+};
+
+/// Those of one count are drawn as one, or where these are too many those of one step.
+std::vector<WearRun> wear_runs(std::span<const std::uint64_t> erases,
+                               const std::vector<WearStep>& scale) {
+  std::vector<WearRun> runs;
+  for (const bool by_step : {false, true}) {
+    runs.clear();
+    for (std::size_t block = 0; block < erases.size(); ++block) {
+      WearStep counts = scale[step_of(scale, erases[block])];
+      if (!by_step) counts.first = counts.last = erases[block];
+      if (!runs.empty() && runs.back().counts.first == counts.first) {
+        runs.back().end = block + 1;
+      } else {
+        runs.push_back({block, block + 1, counts});
+      }
+    }
+    if (runs.size() <= most_single_regions) break;
+  }
+  return runs;
+}
+
+/// Right below the volume, at its scale.
+void draw_wear(Canvas& canvas, std::uint64_t volume_size, const flash::WearCounts& wear) {
+  const std::uint64_t block_size = wear.erase_block_size_bytes;
+  const std::span erases =
+      std::span(wear.erases)
+          .first(std::min<std::size_t>(wear.erases.size(), volume_size / block_size));
+  if (erases.empty()) return;
+  const auto scale = wear_scale(std::ranges::max(erases));
+  const double width =
+      bar_width * static_cast<double>(block_size) / static_cast<double>(volume_size);
+  canvas.text(margin, canvas.y() + wear_height - 3, "Erases", "heading");
+  for (const WearRun& run : wear_runs(erases, scale)) {
+    canvas.strip(bar_left + width * static_cast<double>(run.first),
+                 width * static_cast<double>(run.end - run.first), wear_height, run.counts.colour,
+                 run.title());
+  }
+  canvas.frame(canvas.y(), bar_width, wear_height);
+  canvas.advance(wear_height + 8);
+  constexpr double column_width = 120;
+  double x = bar_left;
+  for (const WearStep& step : scale) {
+    canvas.swatch(x, canvas.y(), step.colour);
+    canvas.text(x + 18, canvas.y() + 10, step.range(), "small");
+    x += column_width;
+  }
+  canvas.advance(36);
+}
+
 void draw_variables(Canvas& canvas, const flash::Range& area,
                     const std::vector<store::Region>& regions) {
   const std::uint64_t row_bytes =
@@ -211,7 +282,8 @@ void draw_legend(Canvas& canvas, const std::vector<store::Region>& regions) {
 
 }  // namespace
 
-std::string draw_map(std::string_view title, const store::Examination& examination) {
+std::string draw_map(std::string_view title, const store::Examination& examination,
+                     const std::optional<flash::WearCounts>& wear) {
   const auto regions = examination.regions.size() > most_single_regions
                            ? merge_neighbours(examination.regions)
                            : examination.regions;
@@ -219,6 +291,7 @@ std::string draw_map(std::string_view title, const store::Examination& examinati
   canvas.text(margin, canvas.y() + 10, title, "title");
   canvas.advance(34);
   draw_volume(canvas, examination.layout, regions);
+  if (wear) draw_wear(canvas, examination.layout.volume_size_bytes, *wear);
   draw_variables(canvas, examination.layout.variables, regions);
   draw_legend(canvas, examination.regions);
   return canvas.finish();
