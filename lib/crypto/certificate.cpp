@@ -194,6 +194,8 @@ std::string Certificate::serial() const {
     text = "-";
     digits.remove_prefix(1);
   }
+  // All digits come in pairs but that of zero.
+  if (digits.size() % 2 != 0) text += '0';
   for (std::size_t i = 0; i < digits.size(); i += 2) {
     if (i > 0) text += ':';
     text += digits.substr(i, 2);

@@ -12,6 +12,10 @@ std::optional<DerValue> take_der(std::span<const std::byte>& bytes) noexcept {
   const std::uint8_t tag = reader.u8();
   std::size_t length = reader.u8();
   if ((tag & 0x1f) == 0x1f) return std::nullopt;  // goes on in further bytes
+  // Of the universal types, SEQUENCE and SET are made of others; strings in parts are BER.
+  const bool is_universal = (tag & 0xc0) == 0;
+  const bool is_list = (tag & 0x1f) == 0x10 || (tag & 0x1f) == 0x11;
+  if (is_universal && is_list != ((tag & 0x20) != 0)) return std::nullopt;
   if (length >= 0x80) {
     const std::size_t count = length & 0x7f;
     // 0 is an indefinite length; more than 3 bytes would be more than 16 MiB.
@@ -57,13 +61,20 @@ Status check_inside(std::span<const std::byte> content, std::size_t offset, unsi
 }  // namespace
 
 Result<DerValue> check_der(std::span<const std::byte> bytes) {
-  if (Status inside = check_inside(bytes, 0, 0); !inside) return forward(std::move(inside));
   std::span<const std::byte> rest = bytes;
   const auto value = take_der(rest);
-  if (!value) return fail(Errc::invalid_argument, "there are no bytes");
+  if (!value) {
+    return fail(Errc::invalid_argument, "at byte 0 there is no DER value that ends in time");
+  }
   if (!rest.empty()) {
     return fail(Errc::invalid_argument, fmt::format("{} bytes follow the value, whose size is {}",
                                                     rest.size(), value->whole.size()));
+  }
+  if (value->is_constructed()) {
+    const std::size_t header_size = value->whole.size() - value->content.size();
+    if (Status inside = check_inside(value->content, header_size, 1); !inside) {
+      return forward(std::move(inside));
+    }
   }
   return *value;
 }

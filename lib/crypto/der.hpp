@@ -30,8 +30,8 @@ struct DerValue {
   bool is_constructed() const noexcept { return (tag & 0x20) != 0; }
 };
 
-/// Takes the value at the front off `bytes`; none if they do not begin with a tag of one byte, a
-/// definite length in its shortest form, and as many bytes.
+/// Takes the value at the front off `bytes`; none if they do not begin with a tag of one byte, of a
+/// form that its type has in DER, a definite length in its shortest form, and as many bytes.
 std::optional<DerValue> take_der(std::span<const std::byte>& bytes) noexcept;
 
 /// Checks that `bytes` are one value with nothing behind it, and that this goes for everything

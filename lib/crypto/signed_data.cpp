@@ -165,10 +165,12 @@ Status check_attributes(const STACK_OF(X509_ATTRIBUTE) * attributes) {
 Result<Certificate> find_signer(const PKCS7_SIGNER_INFO* info,
                                 std::span<const Certificate> certificates) {
   const PKCS7_ISSUER_AND_SERIAL* wanted = info->issuer_and_serial;
+  // Byte by byte, and not as names compare: whoever signs copies it from the certificate.
+  const auto issuer = to_der(i2d_X509_NAME, static_cast<const X509_NAME*>(wanted->issuer));
   const Certificate* found = nullptr;
   for (const Certificate& candidate : certificates) {
     const X509* x509 = CertificateAccess::x509(candidate);
-    if (X509_NAME_cmp(X509_get_issuer_name(x509), wanted->issuer) != 0 ||
+    if (!equal_bytes(to_der(i2d_X509_NAME, X509_get_issuer_name(x509)), issuer) ||
         ASN1_INTEGER_cmp(X509_get0_serialNumber(x509), wanted->serial) != 0) {
       continue;
     }
@@ -190,10 +192,6 @@ Status check_signer_info(const PKCS7_SIGNED* signed_data, const PKCS7_SIGNER_INF
   }
   const X509_ALGOR* named = sk_X509_ALGOR_value(signed_data->md_algs, 0);
   if (nid_of(named) != digest) return refuse("it names one digest, and its signer another");
-  if (has_parameters(named) || has_parameters(info->digest_alg) ||
-      has_parameters(info->digest_enc_alg)) {
-    return refuse("one of its algorithms has parameters");
-  }
   const EVP_PKEY* key = public_key(signer);
   if (Status checked = check_key(key); !checked) {
     return refuse("the signer: " + checked.error().message);
@@ -201,6 +199,10 @@ Status check_signer_info(const PKCS7_SIGNED* signed_data, const PKCS7_SIGNER_INF
   if (Status checked = check_signature_algorithm(nid_of(info->digest_enc_alg), key, digest);
       !checked) {
     return refuse(checked.error().message);
+  }
+  if (has_parameters(named) || has_parameters(info->digest_alg) ||
+      has_parameters(info->digest_enc_alg)) {
+    return refuse("one of its algorithms has parameters");
   }
   return check_attributes(info->auth_attr);
 }

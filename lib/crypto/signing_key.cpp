@@ -105,13 +105,24 @@ bool add_extension(X509* x509, int nid, const char* value) {
   return extension && X509_add_ext(x509, extension.get(), -1) == 1;
 }
 
+/// The first 160 bits of the key's SHA-256: RFC 7093, 2. OpenSSL's own way is SHA-1, and in the
+/// default context.
+bool add_key_identifier(X509* x509) {
+  const ASN1_BIT_STRING* key = X509_get0_pubkey_bitstr(x509);
+  const Digest digest = sha256(std::as_bytes(
+      std::span(ASN1_STRING_get0_data(key), static_cast<std::size_t>(ASN1_STRING_length(key)))));
+  const OctetStringPtr identifier(ASN1_OCTET_STRING_new());
+  return identifier && ASN1_OCTET_STRING_set(identifier.get(), raw(digest), 20) == 1 &&
+         X509_add1_ext_i2d(x509, NID_subject_key_identifier, identifier.get(), 0, 0) == 1;
+}
+
 bool add_extensions(X509* x509, bool ca) {
   return add_extension(x509, NID_basic_constraints,
                        ca ? "critical,CA:TRUE" : "critical,CA:FALSE") &&
          add_extension(
              x509, NID_key_usage,
              ca ? "critical,digitalSignature,keyCertSign,cRLSign" : "critical,digitalSignature") &&
-         add_extension(x509, NID_subject_key_identifier, "hash");
+         add_key_identifier(x509);
 }
 
 }  // namespace

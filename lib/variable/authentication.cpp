@@ -35,7 +35,8 @@ Status check_time(const EfiTime& time) {
   if (pad1 != 0 || nanosecond != 0 || time_zone != 0 || daylight != 0 || pad2 != 0) {
     return broken(7, "Pad1, Nanosecond, TimeZone, Daylight and Pad2 must be zero");
   }
-  if (!time.is_date()) return broken(0, fmt::format("{} is no date", to_string(time)));
+  if (!time.is_zero() && !time.is_date())
+    return broken(0, fmt::format("{} is no date", to_string(time)));
   return {};
 }
 

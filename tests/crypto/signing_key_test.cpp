@@ -10,6 +10,8 @@
 #include "efistore/base/bytes.hpp"
 #include "efistore/crypto/signed_data.hpp"
 
+#include "support/authority.hpp"
+
 namespace efistore::crypto {
 namespace {
 
@@ -25,6 +27,11 @@ Signer make_signer(KeyKind kind, const std::string& name = "signer") {
   auto key = PrivateKey::generate(kind).value();
   auto certificate = make_self_signed(key, {.common_name = name, .days = 10, .ca = false}).value();
   return {key, certificate};
+}
+
+/// "BEGIN RSA PRIVATE KEY" and the like.
+std::string traditional_pem(const std::string& kind) {
+  return test::key_pem(test::test_key(kind), test::KeyForm::traditional);
 }
 
 class EveryKind : public testing::TestWithParam<KeyKind> {};
@@ -90,6 +97,47 @@ TEST(MakeSelfSigned, RefusesNamesAndTimesThatCannotBe) {
   EXPECT_TRUE(make_self_signed(key, {.common_name = "x", .days = max_validity_days}));
   EXPECT_FALSE(make_self_signed(key, {.common_name = "x", .days = 0}));
   EXPECT_FALSE(make_self_signed(key, {.common_name = "x", .days = max_validity_days + 1}));
+}
+
+TEST(PrivateKeyInPem, TraditionalFormsAndTextAroundAreRead) {
+  for (const std::string& pem : {traditional_pem("RSA:2048"), traditional_pem("EC:P-384"),
+                                 "text\n" + traditional_pem("EC:P-256") + "more"}) {
+    EXPECT_TRUE(PrivateKey::from_pem(pem)) << pem;
+  }
+  const std::string parameters =
+      "-----BEGIN EC PARAMETERS-----\nBggqhkjOPQMBBw==\n"
+      "-----END EC PARAMETERS-----\n";
+  EXPECT_TRUE(PrivateKey::from_pem(parameters + traditional_pem("EC:P-256")));
+}
+
+TEST(PrivateKeyInPem, EncryptedIsRefusedWithoutAsking) {
+  for (const auto form : {test::KeyForm::pkcs8, test::KeyForm::traditional}) {
+    const std::string pem = test::key_pem(test::test_key("EC:P-256"), form, "passphrase");
+    ASSERT_THAT(pem, HasSubstr("ENCRYPTED"));
+    const auto key = PrivateKey::from_pem(pem);
+    ASSERT_FALSE(key);
+    EXPECT_EQ(Errc::unsupported, key.error().code);
+    EXPECT_THAT(key.error().message, HasSubstr("is encrypted"));
+  }
+}
+
+TEST(PrivateKeyInPem, BrokenTextIsRefused) {
+  const std::string good = traditional_pem("EC:P-256");
+  const Signer signer = make_signer(KeyKind::ec_p256);
+  for (const std::string& pem : {std::string(), std::string("nothing"), to_pem(signer.certificate),
+                                 good.substr(0, good.size() / 2)}) {
+    const auto key = PrivateKey::from_pem(pem);
+    ASSERT_FALSE(key) << pem;
+    EXPECT_EQ(Errc::invalid_argument, key.error().code);
+  }
+}
+
+TEST(PrivateKeyInPem, KeysWhoseSignaturesWouldBeRefusedAreRefused) {
+  for (const std::string kind : {"RSA:1024", "RSA-PSS:2048", "EC:P-224", "ED25519", "DSA"}) {
+    const auto key = PrivateKey::from_pem(test::key_pem(test::test_key(kind)));
+    ASSERT_FALSE(key) << kind;
+    EXPECT_EQ(Errc::unsupported, key.error().code);
+  }
 }
 
 TEST(Sign, RefusesAKeyThatIsNotTheSigners) {

@@ -26,9 +26,10 @@ struct Authentication {
   std::span<const std::byte> payload;      ///< what the variable shall hold; may be empty
 };
 
-/// Checks every fixed field: the reserved ones of the time zero and the others a date, dwLength,
-/// wRevision 0x0200, wCertificateType 0x0ef1, CertType PKCS7. Nothing is verified.
-/// Errors: invalid_argument with the field, its offset and what was expected.
+/// Checks every fixed field: the reserved ones of the time zero and the others a date or, as
+/// efitools makes it for an append, all zero; dwLength, wRevision 0x0200, wCertificateType 0x0ef1,
+/// CertType PKCS7. Nothing is verified. Errors: invalid_argument with the field, its offset and
+/// what was expected.
 Result<Authentication> parse_authentication(std::span<const std::byte> data);
 
 /// The bytes that are signed: `name` without its NUL, `guid`, `attributes` as the request has them
