@@ -11,6 +11,7 @@
 #include "secure_boot.hpp"
 #include "state.hpp"
 #include "uefi_defined.hpp"
+#include "var_check.hpp"
 
 namespace efistore::variable {
 
@@ -46,7 +47,8 @@ Services::State::State(store::VariableStore opened, const Limits& size_limits,
                  .idle_reclaim_percent = options.idle_reclaim_percent,
                  .write_ready = options.write_ready,
                  .physically_present = options.physically_present,
-                 .require_self_signed_pk = options.require_self_signed_pk},
+                 .require_self_signed_pk = options.require_self_signed_pk,
+                 .policies = PolicyTable(options.policy_disable_allowed)},
       nv(std::move(opened)),
       volatile_area(make_volatile_area(size_limits.volatile_store_size, nv.format())) {
   load_secure_boot(*this);
@@ -86,7 +88,7 @@ void Services::State::recount_user() {
   if (phase == Phase::boot_early || !has_user_quota()) return;
   nv.for_each_record([this](const store::RecordSummary& record) {
     const bool common = (record.attributes & attributes::hardware_error_record) == 0;
-    if (common && find_property(record.name, record.guid) == nullptr) user_used += record.size;
+    if (common && is_user_name(*this, record.name, record.guid)) user_used += record.size;
   });
 }
 
@@ -128,7 +130,9 @@ Result<Services> Services::create(store::VariableStore store, const Options& opt
         fmt::format("a volatile store of {} bytes: expected a multiple of 4 from {} to {}",
                     limits.volatile_store_size, store_header_size, store::max_volume_size_bytes));
   }
-  return Services(std::make_unique<State>(std::move(store), limits, options));
+  auto state = std::make_unique<State>(std::move(store), limits, options);
+  if (auto started = start_policies(*state, options); !started) return forward(std::move(started));
+  return Services(std::move(state));
 }
 
 EfiResult<VariableView> Services::get(std::u16string_view name, const Guid& guid) const {
@@ -257,6 +261,7 @@ EfiResult<void> Services::end_of_dxe() {
   }
   if (state_->phase == Phase::boot_early) {
     state_->phase = Phase::boot;
+    state_->lock_policies();
     state_->recount_user();
   }
   if (auto done = initialize_memory_overwrite_lock(*state_); !done) return done;
@@ -291,6 +296,7 @@ EfiResult<void> Services::ready_to_boot() {
 
 void Services::exit_boot_services() {
   state_->phase = Phase::runtime;
+  state_->lock_policies();
 }
 
 Phase Services::phase() const noexcept {

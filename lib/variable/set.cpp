@@ -6,7 +6,7 @@
 #include "efistore/base/attributes.hpp"
 
 #include "state.hpp"
-#include "uefi_defined.hpp"
+#include "var_check.hpp"
 
 namespace efistore::variable {
 
@@ -15,11 +15,7 @@ EfiResult<void> set_variable(Services::State& state, const SetRequest& request) 
   auto carried_out = check_memory_overwrite(state, request);
   if (!carried_out) return tl::unexpected(std::move(carried_out).error());
   if (*carried_out) return {};
-  if (state.phase != Phase::boot_early) {
-    auto allowed =
-        check_uefi_defined(request.name, request.guid, request.attributes, payload_of(request));
-    if (!allowed) return allowed;
-  }
+  if (auto allowed = check_variable(state, request); !allowed) return allowed;
   std::uint32_t stored = 0;
   if (const Existing existing = state.find(request.name, request.guid)) {
     stored = existing.record->attributes;

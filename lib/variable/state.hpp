@@ -14,6 +14,8 @@
 #include "efistore/store/variable_store.hpp"
 #include "efistore/variable/services.hpp"
 
+#include "var_check.hpp"
+
 namespace efistore::variable {
 
 /// The live record of a name, and which of the two stores has it.
@@ -57,6 +59,8 @@ struct Conditions {
   std::byte error_flag{0xff};
   MemoryOverwriteLock memory_overwrite{};
   SecureBootFlags secure_boot{};
+  PolicyTable policies;
+  PropertyTable properties{};
   std::string platform_lang_codes{};
   std::string lang_codes{};
 };
@@ -81,6 +85,8 @@ struct Services::State : Conditions {
   std::uint32_t common_used() const noexcept;
   /// Counts again what user variables take.
   void recount_user();
+  /// At EndOfDxe, whether it was locked before or not.
+  void lock_policies() { static_cast<void>(policies.lock()); }
 
   store::VariableStore nv;
   store::RecordArea volatile_area;

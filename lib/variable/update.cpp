@@ -5,7 +5,7 @@
 #include "efistore/base/bytes.hpp"
 
 #include "state.hpp"
-#include "uefi_defined.hpp"
+#include "var_check.hpp"
 
 namespace efistore::variable {
 
@@ -36,7 +36,7 @@ bool is_hardware_error(std::uint32_t attributes) noexcept {
 
 bool is_user_variable(const Services::State& state, const RecordContent& content) noexcept {
   return state.phase != Phase::boot_early && state.has_user_quota() &&
-         find_property(content.name, content.guid) == nullptr;
+         is_user_name(state, content.name, content.guid);
 }
 
 /// With the dead records where they are.
@@ -56,7 +56,7 @@ Quotas quotas_of_append(const Services::State& state, const RecordContent& conte
 std::uint32_t live_user_bytes(const Services::State& state) {
   std::uint32_t bytes = 0;
   for (const auto* r = state.nv.first(); r != nullptr; r = state.nv.next(*r)) {
-    if (!is_hardware_error(r->attributes) && find_property(r->name, r->guid) == nullptr) {
+    if (!is_hardware_error(r->attributes) && is_user_name(state, r->name, r->guid)) {
       bytes += static_cast<std::uint32_t>(align_record(r->size));
     }
   }

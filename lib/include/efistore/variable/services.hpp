@@ -10,12 +10,15 @@
 #include <optional>
 #include <span>
 #include <string_view>
+#include <vector>
 
 #include "efistore/base/attributes.hpp"
 #include "efistore/base/guid.hpp"
 #include "efistore/store/variable_store.hpp"
 #include "efistore/variable/efi_result.hpp"
 #include "efistore/variable/limits.hpp"
+#include "efistore/variable/policy.hpp"
+#include "efistore/variable/var_check.hpp"
 
 namespace efistore::variable {
 
@@ -45,6 +48,10 @@ struct Options {
   /// Whether the flash can be written from the start. If not, changes of non-volatile variables get
   /// EFI_NOT_AVAILABLE_YET until write_ready() is called.
   bool write_ready = true;
+  /// Registered at creation, before anything else, also where EndOfDxe is over already.
+  std::vector<Policy> policies{};
+  /// Whether enforcing policies can be disabled (PcdAllowVariablePolicyEnforcementDisable).
+  bool policy_disable_allowed = false;
 };
 
 /// A variable as GetVariable shows it; `data` is valid until the next change.
@@ -83,7 +90,8 @@ class Services {
  public:
   struct State;
 
-  /// Takes the store over. Errors: invalid_argument (limits that the store cannot hold).
+  /// Takes the store over. Errors: invalid_argument (limits that the store cannot hold, policies
+  /// that are malformed, twice there or too many).
   static Result<Services> create(store::VariableStore store, const Options& options = {});
 
   Services(Services&&) noexcept;
@@ -115,6 +123,23 @@ class Services {
   /// QueryVariableInfo.
   /// Errors: invalid_parameter, unsupported.
   EfiResult<VariableInfo> query(std::uint32_t attributes) const;
+
+  /// What set() checks from EndOfDxe on, behind all that the specification says, and the interface
+  /// to it, which EndOfDxe locks.
+  const PolicyTable& policies() const noexcept;
+  PolicyTable& policies() noexcept;
+  /// EDK2's variable-lock protocol: a policy that locks the variable from EndOfDxe on.
+  /// Errors: access_denied (EndOfDxe is over), invalid_parameter (the name is empty),
+  /// already_started (there is another policy for it), write_protected, out_of_resources.
+  EfiResult<void> lock_variable(std::u16string_view name, const Guid& guid);
+  /// EDK2's VarCheck protocol: sets what set() demands of a variable from EndOfDxe on, in the place
+  /// of what it demanded before; content is checked all the same.
+  /// Errors: access_denied (EndOfDxe is over), invalid_parameter (empty name, unknown revision),
+  /// out_of_resources.
+  EfiResult<void> register_property(std::u16string_view name, const Guid& guid,
+                                    const VarCheckProperty& property);
+  /// Errors: not_found, invalid_parameter (empty name).
+  EfiResult<VarCheckProperty> get_property(std::u16string_view name, const Guid& guid) const;
 
   /// The flash can be written now (the variable-write architectural protocol).
   void write_ready() noexcept;
