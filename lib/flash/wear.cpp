@@ -14,7 +14,7 @@
 #include <string_view>
 
 #include "efistore/base/unique_fd.hpp"
-#include "efistore/flash/mtd_device.hpp"
+#include "efistore/flash/sidecar.hpp"
 
 namespace efistore::flash {
 
@@ -25,7 +25,6 @@ constexpr std::string_view magic = "efistore-wear 1";
 constexpr std::uint64_t max_blocks = 1U << 17;
 /// A count has 20 digits at most.
 constexpr std::size_t max_file_size = 4U << 20;
-constexpr std::string_view mtd_directory = "/var/lib/efistore";
 
 WearCounts none_yet(const Geometry& geometry) {
   const std::uint32_t block = geometry.erase_block_size_bytes;
@@ -54,27 +53,6 @@ Result<std::string> read_text(const std::filesystem::path& path) {
   }
   text.resize(done);
   return text;
-}
-
-bool is_mtd(const Device& device) noexcept {
-  return dynamic_cast<const MtdDevice*>(&device) != nullptr;
-}
-
-/// A file name from what an MTD device is called, "mtd4 (uefi-vars)": its own name, or its node's
-/// where it has none.
-std::string mtd_file_name(std::string_view device_name) {
-  const std::size_t open = device_name.find('(');
-  if (open != std::string_view::npos && device_name.ends_with(')') &&
-      open + 2 < device_name.size()) {
-    device_name = device_name.substr(open + 1, device_name.size() - open - 2);
-  }
-  std::string name(device_name);
-  for (char& c : name) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_';
-    if (!plain) c = '_';
-  }
-  return name;
 }
 
 /// The next line, without its end; the text behind it stays.
@@ -157,8 +135,7 @@ Status save_wear(const std::filesystem::path& path, const WearCounts& counts) {
 }
 
 std::filesystem::path wear_path(const std::string& locator, const Device& device) {
-  if (!is_mtd(device)) return locator + ".wear";
-  return std::filesystem::path(mtd_directory) / (mtd_file_name(device.name()) + ".wear");
+  return sidecar_path(locator, device, "wear");
 }
 
 WearDevice::WearDevice(std::unique_ptr<Device> below, std::filesystem::path file, WearCounts counts)

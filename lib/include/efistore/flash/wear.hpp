@@ -51,6 +51,8 @@ class WearDevice final : public Device {
   ~WearDevice() override;
 
   const WearCounts& counts() const noexcept { return counts_; }
+  /// The device that is counted.
+  const Device& below() const noexcept { return *below_; }
 
   const Geometry& geometry() const noexcept override { return below_->geometry(); }
   const std::string& name() const noexcept override { return below_->name(); }
