@@ -24,6 +24,7 @@
 #include "common/escape.hpp"
 #include "common/locator.hpp"
 #include "common/outcome.hpp"
+#include "common/policies.hpp"
 #include "file_system.hpp"
 #include "firmware_boot.hpp"
 #include "fuse_operations.hpp"
@@ -73,17 +74,36 @@ tl::unexpected<Error> store_error(const std::string& store, Error error) {
   return tl::unexpected<Error>(std::move(error));
 }
 
-Result<store::VariableStore> open_store(const Options& options) {
+/// A store with the policies that are kept beside it.
+struct OpenedStore {
+  store::VariableStore store;
+  std::vector<variable::Policy> policies;
+};
+
+/// Where the policies cannot be had the store is opened for reading only, with a message.
+Result<OpenedStore> open_store(const Options& options) {
   const auto mode = options.read_only ? flash::OpenMode::read_only : flash::OpenMode::read_write;
   auto device = tools::open_locator(options.store, mode);
   if (!device) return store_error(options.store, std::move(device).error());
-  auto opened = store::VariableStore::open(std::move(*device), {.read_only = options.read_only});
+  bool read_only = options.read_only;
+  std::vector<variable::Policy> policies;
+  if (!read_only) {
+    auto kept = tools::policies_of(options.store, **device);
+    if (kept) {
+      policies = std::move(*kept);
+    } else {
+      read_only = true;
+      complain(
+          fmt::format("{} is mounted for reading only: {}", options.store, kept.error().message));
+    }
+  }
+  auto opened = store::VariableStore::open(std::move(*device), {.read_only = read_only});
   if (!opened) return store_error(options.store, std::move(opened).error());
-  return opened;
+  return OpenedStore{.store = std::move(*opened), .policies = std::move(policies)};
 }
 
-Result<variable::Services> create_services(store::VariableStore opened, const Options& options) {
-  auto limits = variable::Limits::for_layout(opened.layout());
+Result<variable::Services> create_services(OpenedStore opened, const Options& options) {
+  auto limits = variable::Limits::for_layout(opened.store.layout());
   if (options.hardware_error_storage_bytes) {
     limits.hardware_error_storage_size = *options.hardware_error_storage_bytes;
   }
@@ -91,9 +111,11 @@ Result<variable::Services> create_services(store::VariableStore opened, const Op
     limits.max_variable_size = *options.max_variable_size_bytes;
     limits.max_authenticated_size = *options.max_variable_size_bytes;
   }
-  return variable::Services::create(std::move(opened), {.limits = limits,
-                                                        .phase = variable::Phase::boot_early,
-                                                        .strict_runtime = options.strict_runtime});
+  return variable::Services::create(std::move(opened.store),
+                                    {.limits = limits,
+                                     .phase = variable::Phase::boot_early,
+                                     .strict_runtime = options.strict_runtime,
+                                     .policies = std::move(opened.policies)});
 }
 
 std::optional<BudgetPolicy> budget_policy(const Options& options) {
@@ -132,9 +154,9 @@ tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
   // The store comes first: who does not get it must not touch the mount point of who has it.
   auto opened = open_store(options);
   if (!opened) return failure(std::move(opened).error());
-  const bool damaged = opened->report().damaged;
-  const bool read_only = opened->read_only() || damaged;
-  if (const std::string& why = opened->report().not_written_because; !why.empty()) {
+  const bool damaged = opened->store.report().damaged;
+  const bool read_only = opened->store.read_only() || damaged;
+  if (const std::string& why = opened->store.report().not_written_because; !why.empty()) {
     complain(fmt::format("{} is mounted for reading only: {}", options.store, why));
   }
   if (damaged && !options.read_only) {

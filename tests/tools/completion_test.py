@@ -11,7 +11,10 @@ from command import GLOBAL_GUID, OWN_GUID
 
 COMPLETION = script_test.SOURCE_DIR / "tools" / "completion" / "efistore"
 COMMANDS = ["check", "create", "delete", "export", "get", "import", "info", "list", "map",
-            "reclaim", "set"]
+            "policy", "reclaim", "set"]
+# With the commands of commands.
+ALL_COMMANDS = [[name] for name in COMMANDS] + [["policy", name]
+                                                for name in ("list", "register", "lock")]
 
 
 class CompletionTest(command.CommandTest):
@@ -43,18 +46,18 @@ class CompletionTest(command.CommandTest):
         self.assertEqual(self.complete("--store", "=", "vars.fd", "ch"), ["check"])
 
     def test_every_option_of_every_command_is_offered(self):
-        for name in COMMANDS:
-            shown = self.spawn(name, "--help").stdout.decode()
+        for words in ALL_COMMANDS:
+            shown = self.spawn(*words, "--help").stdout.decode()
             options = {word.split(",")[-1] for line in shown.split("Examples:")[0].splitlines()
                        if line.strip().startswith("-") for word in [line.split()[0]]}
-            self.assertLessEqual(options, set(self.complete(name, "--")), name)
+            self.assertLessEqual(options, set(self.complete(*words, "--")), words)
 
     def test_nothing_is_offered_that_is_not_there(self):
         self.run_it("create")
-        for name in COMMANDS:
-            for option in self.complete(name, "--"):
-                done = self.spawn("--store", "vars.fd", name, option)
-                self.assertNotIn(b"not expected", done.stderr, (name, option))
+        for words in ALL_COMMANDS:
+            for option in self.complete(*words, "--"):
+                done = self.spawn("--store", "vars.fd", *words, option)
+                self.assertNotIn(b"not expected", done.stderr, (words, option))
 
     def test_values(self):
         self.assertEqual(self.complete("create", "--layout", ""),
@@ -67,12 +70,22 @@ class CompletionTest(command.CommandTest):
         self.assertEqual(self.complete("set", "X", "-a", "nv,b"), ["nv,bs"])
         self.assertNotIn("nv,nv", self.complete("set", "X", "-a", "nv,"))
         self.assertEqual(self.complete("set", "X", "--text", ""), [])
+        self.assertEqual(self.complete("policy", "register", "X", "--must", "nv,b"), ["nv,bs"])
+        self.assertEqual(self.complete("policy", "register", "X", "--lock", ""),
+                         ["none", "now", "on-create"])
+        self.assertEqual(self.complete("policy", "register", "X", "--min", ""), [])
+
+    def test_commands_of_commands(self):
+        self.assertEqual(self.complete("policy", ""), ["list", "lock", "register"])
+        self.assertEqual(self.complete("policy", "--store", "vars.fd", "re"), ["register"])
+        self.assertEqual(self.complete("policy", "lock", ""), [])
 
     def test_files(self):
         self.run_it("create")
         self.path("a file").write_bytes(b"")
         for words in (["--store", "v"], ["get", "X", "-o", "v"], ["set", "X", "--file", "v"],
-                      ["map", "--svg", "v"], ["check", "--keep", "v"], ["import", "v"], ["--store", "=", "v"]):
+                      ["map", "--svg", "v"], ["check", "--keep", "v"], ["import", "v"], ["--store", "=", "v"],
+                      ["policy", "register", "-f", "v"]):
             self.assertEqual(self.complete(*words), ["vars.fd"], words)
         self.assertEqual(self.complete("import", "a"), ["a file"])
 
@@ -80,8 +93,8 @@ class CompletionTest(command.CommandTest):
         self.run_it("create")
         self.run_it("set", "Timeout", "--data", "0500")
         self.run_it("set", f"Two words-{OWN_GUID}", "-a", "nv,bs", "--text", "x")
-        for name in ("get", "set", "delete"):
-            self.assertEqual(self.complete("--store", "vars.fd", name, "Ti"),
+        for name in (["get"], ["set"], ["delete"], ["policy", "register"]):
+            self.assertEqual(self.complete("--store", "vars.fd", *name, "Ti"),
                              ["Timeout", f"Timeout-{GLOBAL_GUID}"])
         self.assertEqual(self.complete("--store", "vars.fd", "get", "Tw"),
                          [f"Two\\ words-{OWN_GUID}"])

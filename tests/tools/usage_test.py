@@ -4,6 +4,7 @@
 import fcntl
 import os
 import re
+import shlex
 import struct
 import subprocess
 
@@ -13,7 +14,10 @@ from command import FAILURE, OWN_GUID, SUCCESS, USAGE
 
 F_OFD_SETLK = 37  # of Linux; Python has no name for it before 3.13
 COMMANDS = ("create", "info", "list", "get", "set", "delete", "check", "map", "reclaim", "export",
-            "import")
+            "import", "policy")
+# With the commands of commands.
+ALL_COMMANDS = [[name] for name in COMMANDS] + [["policy", name]
+                                                for name in ("list", "register", "lock")]
 
 
 class UsageTest(command.CommandTest):
@@ -31,21 +35,22 @@ class UsageTest(command.CommandTest):
                 self.assertRegex(done.stdout.decode(), rf"(?m)^  {name} ")
 
     def test_help_of_every_command_has_examples(self):
-        for name in COMMANDS:
-            for words in ([name, "--help"], ["--help", name]):
+        for command_words in ALL_COMMANDS:
+            for words in ([*command_words, "--help"], ["--help", *command_words]):
                 done = self.spawn(*words)
                 self.assertEqual(done.returncode, SUCCESS, words)
-            done = self.spawn(name, "--help")
-            self.assertRegex(done.stdout.decode(), rf"(?s)\nExamples:\n.*efistore .*{name}")
+            done = self.spawn(*command_words, "--help")
+            self.assertRegex(done.stdout.decode(),
+                             rf"(?s)\nExamples:\n.*efistore .*{' '.join(command_words)}")
 
     def test_examples_of_the_help_are_understood(self):
-        for name in COMMANDS:
-            text = self.spawn(name, "--help").stdout.decode()
+        for command_words in ALL_COMMANDS:
+            text = self.spawn(*command_words, "--help").stdout.decode()
             examples = re.findall(r"^  efistore (.*?)(?:  .*)?$", text.split("Examples:")[1], re.M)
-            self.assertTrue(examples, name)
+            self.assertTrue(examples, command_words)
             for example in examples:
-                words = example.split("|")[0].split()
-                self.assertIn(name, words)
+                words = shlex.split(example.split("|")[0], comments=False)
+                self.assertIn(" ".join(command_words), " ".join(words))
                 done = self.spawn(*words)
                 self.assertNotEqual(done.returncode, USAGE, (example, done.stderr))
 

@@ -9,6 +9,8 @@
 
 #include "efistore/flash/open.hpp"
 
+#include "common/policies.hpp"
+
 namespace efistore::tools {
 
 namespace {
@@ -94,7 +96,12 @@ Outcome<store::VariableStore> open_store(const std::string& locator, flash::Open
 Outcome<variable::Services> open_services_on(const std::string& locator,
                                              std::unique_ptr<flash::Device> device,
                                              flash::OpenMode mode,
-                                             const variable::Options& options) {
+                                             variable::Options options) {
+  if (mode == flash::OpenMode::read_write) {
+    auto policies = policies_of(locator, *device);
+    if (!policies) return fail_with(policies.error());
+    options.policies = std::move(*policies);
+  }
   auto opened = open_store_on(locator, std::move(device), mode);
   if (!opened) return tl::unexpected(std::move(opened).error());
   auto services = variable::Services::create(std::move(*opened), options);
@@ -103,10 +110,10 @@ Outcome<variable::Services> open_services_on(const std::string& locator,
 }
 
 Outcome<variable::Services> open_services(const std::string& locator, flash::OpenMode mode,
-                                          const variable::Options& options) {
+                                          variable::Options options) {
   auto device = open_flash(locator, mode);
   if (!device) return tl::unexpected(std::move(device).error());
-  return open_services_on(locator, std::move(*device), mode, options);
+  return open_services_on(locator, std::move(*device), mode, std::move(options));
 }
 
 }  // namespace efistore::tools

@@ -57,9 +57,10 @@ Outcome<std::unique_ptr<flash::Device>> open_flash(const std::string& locator,
 /// Opens the store on the flash that `locator` names. Damage is no failure here: see report().
 Outcome<store::VariableStore> open_store(const std::string& locator, flash::OpenMode mode);
 
-/// Opens the variable services over the store, in the boot phase.
+/// Opens the variable services over the store, in the boot phase unless `options` say otherwise;
+/// for changes with the policies that are kept beside it (policies.hpp), and not without them.
 Outcome<variable::Services> open_services(const std::string& locator, flash::OpenMode mode,
-                                          const variable::Options& options = {});
+                                          variable::Options options = {});
 
 /// The same on a device that is open already; `locator` is for messages.
 Outcome<store::VariableStore> open_store_on(const std::string& locator,
@@ -68,6 +69,6 @@ Outcome<store::VariableStore> open_store_on(const std::string& locator,
 Outcome<variable::Services> open_services_on(const std::string& locator,
                                              std::unique_ptr<flash::Device> device,
                                              flash::OpenMode mode,
-                                             const variable::Options& options = {});
+                                             variable::Options options = {});
 
 }  // namespace efistore::tools

@@ -45,6 +45,7 @@ void add_import(CLI::App& app, Action& action);
 void add_info(CLI::App& app, Action& action);
 void add_list(CLI::App& app, Action& action);
 void add_map(CLI::App& app, Action& action);
+void add_policy(CLI::App& app, Action& action);
 void add_reclaim(CLI::App& app, Action& action);
 void add_secureboot(CLI::App& app, Action& action);
 void add_set(CLI::App& app, Action& action);

@@ -16,14 +16,14 @@ namespace {
 
 constexpr int indentation = 2;
 
+}  // namespace
+
 std::string name_in_hex(std::u16string_view name) {
   std::vector<std::byte> bytes(name.size() * 2);
   ByteWriter writer(bytes);
   for (const char16_t unit : name) writer.u16(unit);
   return to_hex(bytes);
 }
-
-}  // namespace
 
 void print_json(const Json& value) {
   print(value.dump(indentation, ' ', false, Json::error_handler_t::replace));

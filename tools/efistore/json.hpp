@@ -19,6 +19,9 @@ using Json = nlohmann::ordered_json;
 /// Prints `value`, indented, to standard output. What is no UTF-8 is replaced by U+FFFD.
 void print_json(const Json& value);
 
+/// A name's bytes, little-endian, without NUL.
+std::string name_in_hex(std::u16string_view name);
+
 /// {"name","guid","attributes","attribute_names","size"} and "name_utf16" (hexadecimal,
 /// little-endian) for a name that JSON's strings cannot carry.
 Json variable_json(const variable::VariableView& view);

@@ -43,14 +43,23 @@ ExitCode report_parse(CLI::App& app, const CLI::ParseError& error) {
     return ExitCode::success;
   }
   std::string message = error.what();
-  if (app.get_subcommands().empty()) {
+  const auto chosen = app.get_subcommands();
+  CLI::App& command = chosen.empty() ? app : *chosen.front();
+  // Groups of options are subcommands without a name.
+  const bool has_commands =
+      !command.get_subcommands([](CLI::App* each) { return !each->get_name().empty(); }).empty();
+  if (has_commands && command.get_subcommands().empty()) {
+    const std::string of = chosen.empty() ? "" : " of " + command.get_name();
+    const std::string prefix = chosen.empty() ? "" : command.get_name() + ": ";
+    const std::string help =
+        chosen.empty() ? "efistore --help" : fmt::format("efistore {} --help", command.get_name());
     // The parser finds fault with the missing command before it looks at what stands in its place.
-    const std::vector<std::string> unknown = app.remaining();
+    const std::vector<std::string> unknown = app.remaining(true);
     if (!unknown.empty()) {
-      message = fmt::format("\"{}\" is neither a command nor an option; `efistore --help` has them",
-                            unknown.front());
+      message = fmt::format("\"{}\" is neither a command{} nor an option; `{}` has them",
+                            unknown.front(), of, help);
     } else if (dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
-      message = "a command is required; `efistore --help` lists them";
+      message = fmt::format("{}a command is required; `{}` lists them", prefix, help);
     }
   }
   print_message(program_name, message);
@@ -85,7 +94,8 @@ ExitCode run(int argc, char** argv) {
   // Global options are taken behind the command, too.
   app.fallthrough();
   for (const auto add : {add_create, add_info, add_list, add_get, add_set, add_delete, add_check,
-                         add_map, add_reclaim, add_export, add_import, add_apply, add_secureboot}) {
+                         add_map, add_reclaim, add_export, add_import, add_apply, add_policy,
+                         add_secureboot}) {
     add(app, action);
   }
   try {
