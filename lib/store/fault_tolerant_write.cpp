@@ -27,7 +27,9 @@ class Writer {
   Writer(flash::Device& device, const Layout& layout) : device_(device), layout_(layout) {}
 
   /// Makes the working area a new one. The old header is cleared first, so that no mixture of old
-  /// and erased bits in a block whose erase was cut can pass for a valid queue.
+  /// and erased bits in a block whose erase was cut can pass for a valid queue. As EDK2 does, a
+  /// copy of the new header is put into the spare before, so that all the while something tells
+  /// where the areas are; the next write erases it.
   Status reset() {
     const flash::Range working = layout_.ftw_working;
     const std::uint64_t block = layout_.block_size_bytes;
@@ -37,6 +39,7 @@ class Writer {
                               "something else",
                               working.size, working.offset));
     }
+    if (auto done = put_header_copy(); !done) return done;
     const std::vector<std::byte> cleared(ftw_header_size);
     if (auto done = program(working.offset, cleared); !done) return done;
     if (auto done = erase(working, Erase::all); !done) return done;
@@ -54,6 +57,17 @@ class Writer {
     if (auto done = set_header(ftw_state::writes_allocated); !done) return done;
     record_ = entry_ + ftw_write_header_size;
     return program_used(record_, bytes.subspan(ftw_write_header_size));
+  }
+
+  /// As allocate(), of a write whose data is in the spare already.
+  Status allocate_staged(std::uint32_t queue_end) {
+    entry_ = layout_.ftw_working.offset + queue_end;
+    record_ = entry_ + ftw_write_header_size;
+    auto entry = build_ftw_entry(layout_);
+    entry[ftw_write_header_size] = ftw_state::spare_complete;
+    if (auto done = program_used(entry_, entry); !done) return done;
+    if (auto done = set_header(ftw_state::allocated); !done) return done;
+    return set_header(ftw_state::writes_allocated);
   }
 
   /// Takes up the write that was found under way.
@@ -109,6 +123,19 @@ class Writer {
   }
 
   Status sync() { return device_failure(device_.sync()); }
+
+  /// A spare that begins with a copy of the volume's headers needs no other, and may be the only
+  /// place where the variables are.
+  Status put_header_copy() {
+    const flash::Range place{layout_.ftw_spare.offset, layout_.ftw_working.size};
+    if (layout_.ftw_spare.size < place.size) return {};
+    std::vector<std::byte> begin(std::min<std::uint64_t>(headers_read_size, place.size));
+    if (auto done = device_.read(place.offset, begin); !done) return done;
+    if (tells_ftw(begin, layout_)) return {};
+    // A former cut may have left blocks that only seem to be erased.
+    if (auto done = erase(place, Erase::all); !done) return done;
+    return program(place.offset, build_ftw_header(static_cast<std::uint32_t>(place.size)));
+  }
 
   Status copy_block(flash::Range place, std::span<const std::byte> wanted, Erase mode) {
     if (auto done = erase(place, mode); !done) return done;
@@ -193,7 +220,19 @@ bool has_headers_of(const Layout& layout, std::span<const std::byte> bytes) {
          std::uint64_t{header_size} + store->size_bytes == layout.variables.size;
 }
 
+bool has_room(const Layout& layout, const FtwInspection& ftw) noexcept {
+  return layout.ftw_working.size - ftw.queue_end >= ftw_entry_size;
+}
+
 }  // namespace
+
+bool tells_ftw(std::span<const std::byte> spare, const Layout& layout) {
+  const auto header = build_ftw_header(static_cast<std::uint32_t>(layout.ftw_working.size));
+  if (spare.size() >= header.size() && std::ranges::equal(spare.first(header.size()), header))
+    return true;
+  const auto volume = parse_volume_header(spare);
+  return volume && volume->volume_size_bytes == layout.volume_size_bytes;
+}
 
 Result<FtwInspection> read_ftw(flash::Device& device, const Layout& layout) {
   std::vector<std::byte> working(layout.ftw_working.size);
@@ -262,6 +301,21 @@ Status restart_queue(flash::Device& device, const Layout& layout) {
   return Writer(device, layout).reset();
 }
 
+Status take_spare(flash::Device& device, const Layout& layout) {
+  auto ftw = read_ftw(device, layout);
+  if (!ftw) return forward(std::move(ftw));
+  Writer writer(device, layout);
+  writer.distrust_erased();
+  if (ftw->state != FtwState::idle || ftw->tail_used || !has_room(layout, *ftw)) {
+    if (auto done = writer.reset(); !done) return done;
+    ftw = read_ftw(device, layout);
+    if (!ftw) return forward(std::move(ftw));
+  }
+  if (ftw->state != FtwState::idle) return fail(Errc::damaged, ftw->detail);
+  if (auto done = writer.allocate_staged(ftw->queue_end); !done) return done;
+  return finish(device, layout, writer);
+}
+
 Status write_variables(flash::Device& device, const Layout& layout,
                        std::span<const std::byte> wanted) {
   if (layout.ftw_working.size == 0 || layout.ftw_spare.size < layout.variables.size) {
@@ -277,9 +331,8 @@ Status write_variables(flash::Device& device, const Layout& layout,
   auto ftw = read_ftw(device, layout);
   if (!ftw) return forward(std::move(ftw));
   Writer writer(device, layout);
-  const bool full = layout.ftw_working.size - ftw->queue_end < ftw_entry_size;
   if (ftw->state == FtwState::invalid ||
-      (ftw->state == FtwState::idle && (ftw->tail_used || full))) {
+      (ftw->state == FtwState::idle && (ftw->tail_used || !has_room(layout, *ftw)))) {
     if (auto done = writer.reset(); !done) return done;
     ftw = read_ftw(device, layout);
     if (!ftw) return forward(std::move(ftw));

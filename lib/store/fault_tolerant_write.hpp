@@ -20,6 +20,11 @@ namespace efistore::store {
 /// Errors: io.
 Result<FtwInspection> read_ftw(flash::Device& device, const Layout& layout);
 
+/// Whether the spare of `layout`, which begins with `spare`, tells by itself that it is one: there
+/// is a copy of the volume's headers, or that of the working header which is there while the
+/// working area is started anew, and until the next write.
+bool tells_ftw(std::span<const std::byte> spare, const Layout& layout);
+
 /// Where the valid content of the variables area is: in its place, or in the spare while a write of
 /// it is being copied from there.
 flash::Range valid_variables(const FtwInspection& ftw, const Layout& layout) noexcept;
@@ -34,6 +39,12 @@ Result<FtwRecovery> recover_variables(flash::Device& device, const Layout& layou
 /// gone. Errors: unsupported (the area shares an erase block with something else), io. Power loss:
 /// the area is as before, or not valid, or new.
 Status restart_queue(flash::Device& device, const Layout& layout);
+
+/// Makes the variables area read as the spare does, which must hold headers of `layout`; whatever
+/// the queue says is dropped. The spare is not written before the variables are.
+/// Errors: unsupported, damaged, io. Power loss: recover_variables() makes the variables area read
+/// as the spare, or both are as before; the working area as of restart_queue().
+Status take_spare(flash::Device& device, const Layout& layout);
 
 /// Makes the variables area read as `wanted`; the queue must be idle.
 /// Errors: unsupported (the layout has no working area or too small a spare), damaged (no idle

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <bit>
 
 #include "efistore/base/bytes.hpp"
 #include "efistore/base/crc32.hpp"
@@ -124,6 +125,21 @@ std::uint64_t ftw_working_size(std::span<const std::byte> bytes) noexcept {
   if (Guid::from_bytes(bytes) != working_guid) return 0;
   const std::uint64_t queue_size = ByteReader(bytes.subspan(24)).u64();
   return queue_size > UINT32_MAX ? 0 : queue_size + ftw_header_size;
+}
+
+bool resembles_ftw_area(std::span<const std::byte> working) {
+  if (working.size() < ftw_header_size + ftw_entry_size) return false;
+  const auto header = working.first(ftw_header_size);
+  const auto queue = working.subspan(ftw_header_size);
+  constexpr std::size_t caller_offset = 4;
+  if (Guid::from_bytes(queue.subspan(caller_offset)) == caller_guid) return true;
+  const auto expected = build_ftw_header(static_cast<std::uint32_t>(working.size()));
+  int turned_bits = 0;
+  for (std::size_t i = 0; i < header.size(); ++i)
+    turned_bits += std::popcount(static_cast<std::uint8_t>(header[i] ^ expected[i]));
+  constexpr int most_turned_bits = 8;  // of 256; those of other data differ in half of them
+  if (turned_bits <= most_turned_bits) return true;
+  return (is_filled(header, erased) || is_filled(header, std::byte{0})) && is_filled(queue, erased);
 }
 
 std::array<std::byte, ftw_entry_size> build_ftw_entry(const Layout& layout) noexcept {

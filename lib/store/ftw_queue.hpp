@@ -39,6 +39,10 @@ std::vector<std::byte> build_ftw_header(std::uint32_t working_size_bytes);
 /// The size of the working area if `bytes` begin with a working header, valid or not; else 0.
 std::uint64_t ftw_working_size(std::span<const std::byte> bytes) noexcept;
 
+/// Whether `working`, a block that has no valid working header, is likely to be a working area all
+/// the same: it is blank, or the header is but a few bits from one or cleared, or an entry follows.
+bool resembles_ftw_area(std::span<const std::byte> working);
+
 /// The entry of a write of the whole variables area, as the variable driver makes it, with both
 /// state bytes still erased.
 std::array<std::byte, ftw_entry_size> build_ftw_entry(const Layout& layout) noexcept;

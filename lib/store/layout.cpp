@@ -121,12 +121,19 @@ Layout layout_from(const Headers& headers) noexcept {
       .variables = {0, std::uint64_t{headers.volume.header_size_bytes} + headers.store.size_bytes}};
 }
 
-/// Whether a range can be a spare area: it is erased, or holds a copy of a volume. Anything else
-/// is somebody's, and not to be erased on the guess that the volume is divided as custom() does it.
-Result<bool> is_spare(flash::Device& device, flash::Range range) {
-  std::vector<std::byte> bytes(range.size);
-  if (auto done = device.read(range.offset, bytes); !done) return forward(std::move(done));
-  return is_filled(bytes, erased) || parse_volume_header(bytes).has_value();
+/// Whether the working area and the spare can be where `layout` has them, of which no valid working
+/// header tells: the spare begins with what tells_ftw(), or is erased behind what resembles a
+/// working area. Anything else is somebody's, and not to be erased on a guess.
+Result<bool> can_have_ftw(flash::Device& device, const Layout& layout) {
+  std::vector<std::byte> spare(layout.ftw_spare.size);
+  if (auto done = device.read(layout.ftw_spare.offset, spare); !done)
+    return forward(std::move(done));
+  if (tells_ftw(spare, layout)) return true;
+  if (!is_filled(spare, erased)) return false;
+  std::vector<std::byte> working(layout.ftw_working.size);
+  if (auto done = device.read(layout.ftw_working.offset, working); !done)
+    return forward(std::move(done));
+  return resembles_ftw_area(working);
 }
 
 }  // namespace
@@ -155,9 +162,9 @@ Result<Layout> layout_of(flash::Device& device, const Headers& headers) {
   Layout divided = layout;
   divide(divided);
   if (divided.variables == layout.variables) {
-    const auto spare = is_spare(device, divided.ftw_spare);
-    if (!spare) return forward(Result<bool>(spare), device.name());
-    if (*spare) return divided;
+    const auto possible = can_have_ftw(device, divided);
+    if (!possible) return forward(Result<bool>(possible), device.name());
+    if (*possible) return divided;
   }
   if (auto done = locate_ftw(device, false, layout); !done)
     return forward(std::move(done), device.name());

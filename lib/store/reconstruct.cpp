@@ -59,8 +59,10 @@ std::vector<flash::Range> intact_working_areas(std::span<const std::byte> image)
     const auto header = image.subspan(at, ftw_header_size);
     const std::uint64_t size = ftw_working_size(header);
     if (size == 0 || size > image.size() - at) continue;
-    if (std::ranges::equal(build_ftw_header(static_cast<std::uint32_t>(size)), header))
-      areas.push_back({at, size});
+    if (!std::ranges::equal(build_ftw_header(static_cast<std::uint32_t>(size)), header)) continue;
+    // Right behind an area of its size it is the copy that starting that one anew has left.
+    if (!areas.empty() && areas.back() == flash::Range{at - size, size}) continue;
+    areas.push_back({at, size});
   }
   return areas;
 }
@@ -101,12 +103,17 @@ LayoutCandidate weigh(const Evidence& evidence, const Layout& layout) {
   speaks(field<std::uint32_t>(image, store_size_offset) ==
              field<std::uint32_t>(built, store_size_offset),
          field_evidence, "the store's Size");
-  const bool has_working =
-      layout.ftw_working.size != 0 &&
-      std::ranges::find(evidence.working, layout.ftw_working) != evidence.working.end();
-  speaks(has_working,
-         is_known_geometry(layout) ? strong_evidence + known_evidence : strong_evidence,
-         fmt::format("the working header at {:#x}", layout.ftw_working.offset));
+  // A cut while the working area was started anew leaves its header in the spare only.
+  for (const std::uint64_t at : {layout.ftw_working.offset, layout.ftw_spare.offset}) {
+    const bool has_working =
+        layout.ftw_working.size != 0 &&
+        std::ranges::find(evidence.working, flash::Range{at, layout.ftw_working.size}) !=
+            evidence.working.end();
+    speaks(has_working,
+           is_known_geometry(layout) ? strong_evidence + known_evidence : strong_evidence,
+           fmt::format("the working header at {:#x}", at));
+    if (has_working) break;
+  }
   speaks(has_copy(evidence, layout), strong_evidence, "a copy of the headers in the spare area");
   speaks(image.size() == layout.volume_size_bytes, weak_evidence, "the device's size");
   return candidate;
@@ -182,8 +189,10 @@ Status add_headers_with_one_bit_turned(flash::Device& image, Candidates& candida
   return {};
 }
 
-/// The format by the store's signature if it is nearly one of the two, else by the records.
-RecordFormat format_of(std::span<const std::byte> area, Layout layout) {
+/// The format by the store's signature if it is nearly one of the two, else by the copy of it in
+/// `spare` if there is one, else by the records.
+RecordFormat format_of(std::span<const std::byte> area, std::span<const std::byte> spare,
+                       Layout layout) {
   std::array<unsigned, 2> distance{};
   std::array<std::size_t, 2> records{};
   for (const RecordFormat format : {RecordFormat::authenticated, RecordFormat::normal}) {
@@ -198,6 +207,10 @@ RecordFormat format_of(std::span<const std::byte> area, Layout layout) {
   constexpr unsigned near = 16;  // of 128 bits; those of the two are far apart
   if (distance[0] <= near) return RecordFormat::authenticated;
   if (distance[1] <= near) return RecordFormat::normal;
+  if (const auto volume = parse_volume_header(spare)) {
+    const auto store = parse_store_header(spare.subspan(volume->header_size_bytes), 0);
+    if (store) return store->format;
+  }
   for (const RecordFormat format : {RecordFormat::authenticated, RecordFormat::normal}) {
     records[format == RecordFormat::authenticated ? 0U : 1U] =
         salvage_records(area, first_record_offset(volume_header_size), format, Swallowed::left)
@@ -385,6 +398,10 @@ Result<std::vector<LayoutCandidate>> layout_candidates(flash::Device& device) {
     // One block, between an odd or even number of others.
     candidates.add_custom(2 * working.offset + working.size, working.size);
     candidates.add_custom(2 * working.offset, working.size);
+    if (working.offset >= working.size) {  // and if this is the copy in the spare
+      candidates.add_custom(2 * working.offset - working.size, working.size);
+      candidates.add_custom(2 * (working.offset - working.size), working.size);
+    }
     for (const std::uint64_t block : {ftw_search_step, std::uint64_t{0x1000}, working.size}) {
       const std::uint64_t spare = (working.end() + block - 1) / block * block;
       if (spare >= evidence.image.size()) continue;
@@ -400,7 +417,11 @@ Result<std::vector<LayoutCandidate>> layout_candidates(flash::Device& device) {
   if (found.size() > enough) found.resize(enough);
   for (LayoutCandidate& candidate : found) {
     Layout& layout = candidate.layout;
-    layout.format = format_of(evidence.image.first(layout.variables.size), layout);
+    layout.format = format_of(
+        evidence.image.first(layout.variables.size),
+        evidence.image.subspan(layout.ftw_spare.offset,
+                               std::min<std::uint64_t>(headers_read_size, layout.ftw_spare.size)),
+        layout);
     adopt_details(evidence.image, layout);
   }
   return found;
@@ -429,7 +450,7 @@ Result<Layout> reconstruct_layout(flash::Device& device, std::string_view name) 
     if (!layout) return layout;
     std::vector<std::byte> area(layout->variables.size);
     if (auto done = device.read(0, area); !done) return forward(std::move(done), device.name());
-    layout->format = format_of(area, *layout);
+    layout->format = format_of(area, {}, *layout);
     return layout;
   }
   return fail(Errc::damaged,

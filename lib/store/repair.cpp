@@ -20,6 +20,7 @@
 #include "reconstruct.hpp"
 #include "record_format.hpp"
 #include "salvage.hpp"
+#include "spare_content.hpp"
 
 namespace efistore::store {
 
@@ -155,7 +156,12 @@ class RecordPlan {
     return area;
   }
 
-  std::size_t count() const noexcept { return count_; }
+  /// The records that only the spare has, each as a writer would append it.
+  std::vector<std::vector<std::byte>> only_in_spare() const {
+    std::vector<std::vector<std::byte>> records;
+    for (const auto& [key, chosen] : from_spare_) records.push_back(bytes_of(chosen, format_));
+    return records;
+  }
 
  private:
   static void prefer(std::map<Key, Chosen>& among, const Key& key, Chosen chosen) {
@@ -166,7 +172,8 @@ class RecordPlan {
   void choose(const SalvagedRecord& salvaged) {
     const ScannedRecord& record = salvaged.record;
     const Key key{*record_name(area_, record, format_), record.guid};
-    known_.insert(key);
+    // What never counted says nothing of what there was.
+    if (record.live() || record.state == 0x3c || record.state == 0x3d) known_.insert(key);
     const flash::Range where{record.offset, record.size};
     const bool mended = !salvaged.mended.empty();
     if (mended) needed_ = true;
@@ -227,7 +234,7 @@ class RecordPlan {
   RecordScan scan_;
   Salvage salvage_;
   std::set<std::uint32_t> in_chain_;  ///< offsets of live records that the walk reaches
-  std::set<Key> known_;               ///< every name of which there is a record, live or dead
+  std::set<Key> known_;               ///< every name of which there is a live or a dead record
   std::map<Key, Chosen> chosen_;
   std::vector<std::pair<Key, Chosen>> from_spare_;
   std::vector<std::tuple<RepairKind, flash::Range, std::string>> found_;
@@ -240,6 +247,10 @@ struct Plan {
   Layout layout;
   Swallowed swallowed = Swallowed::left;
   bool restart_queue = false;
+  bool take_spare = false;  ///< the spare is what is wanted, and stays as it is
+  /// Records to be brought out of the spare, into what is free of the area, before it is erased.
+  std::vector<std::vector<std::byte>> rescued{};
+  std::size_t rescue_offset = 0;
   std::vector<std::byte> current{};  ///< the variables as they stand
   std::vector<std::byte> wanted{};   ///< the same, if they are to stay as they are
 };
@@ -250,6 +261,13 @@ Result<std::vector<std::byte>> read_range(flash::Device& device, flash::Range ra
   return bytes;
 }
 
+/// Where what is free of `area` begins.
+std::size_t free_from(std::span<const std::byte> area) noexcept {
+  const auto last =
+      std::find_if(area.rbegin(), area.rend(), [](std::byte b) { return b != erased; });
+  return std::min(area.size(), align_record(static_cast<std::size_t>(area.rend() - last)));
+}
+
 void plan_headers(const Plan& plan, Actions& actions) {
   for (const Finding& finding : header_findings(plan.current, plan.layout)) {
     if (finding.severity != Severity::note)
@@ -257,18 +275,66 @@ void plan_headers(const Plan& plan, Actions& actions) {
   }
 }
 
-/// A former content of the variables area in the spare, if there is a whole one.
-Result<std::optional<std::vector<std::byte>>> read_former(flash::Device& device, const Plan& plan) {
-  auto spare = read_range(device, {plan.layout.ftw_spare.offset, plan.layout.variables.size});
-  if (!spare) return forward(std::move(spare));
-  const auto volume = parse_volume_header(*spare);
-  if (!volume || volume->volume_size_bytes != plan.layout.volume_size_bytes) return std::nullopt;
-  const auto store = parse_store_header(std::span(*spare).subspan(volume->header_size_bytes), 0);
-  if (!store || store->format != plan.layout.format) return std::nullopt;
-  return std::move(*spare);
+/// What the spare has for a repair. Of a write that is being staged it holds a part, with records
+/// that may be torn; and in a copy under way it is what is repaired.
+Result<std::optional<std::vector<std::byte>>> read_former(flash::Device& device,
+                                                          const FtwInspection& ftw,
+                                                          const Plan& plan) {
+  if (ftw.state == FtwState::staged || ftw.state == FtwState::copying) return std::nullopt;
+  return read_spare_content(device, plan.layout);
 }
 
-Status plan_variables(flash::Device& device, bool in_place, Plan& plan, Actions& actions) {
+/// Whether the queue has nothing of the writes that were: it is lost, or was started anew.
+bool knows_nothing(const FtwInspection& ftw) noexcept {
+  return ftw.state == FtwState::invalid || ftw.state == FtwState::broken ||
+         (ftw.state == FtwState::idle && ftw.queue_end == ftw_header_size);
+}
+
+/// Whether a salvage of `area` would find live records of these sizes, one behind the other, at
+/// `offset`, and everything that it found before.
+bool finds_all(std::span<const std::byte> area, std::uint32_t begin, const Plan& plan,
+               std::size_t found_before) {
+  const auto found = salvage_records(area, begin, plan.layout.format, plan.swallowed).records;
+  std::size_t offset = plan.rescue_offset;
+  for (const auto& record : plan.rescued) {
+    const auto place = std::ranges::find_if(
+        found, [offset](const SalvagedRecord& s) { return s.record.offset == offset; });
+    if (place == found.end() || !place->mended.empty() || place->record.size != record.size())
+      return false;
+    offset += align_record(record.size());
+  }
+  return found.size() == found_before + plan.rescued.size();
+}
+
+/// Brings what only the spare has into the plan, if there is room for it behind all used bytes of
+/// the area, where the next repair finds it: what a former one that was cut has left there can
+/// claim to reach farther. Without room the image that was kept is all that has it in the write.
+void plan_rescue(const RecordPlan& records, std::uint32_t begin, Plan& plan) {
+  constexpr std::size_t largest_page = 1024;  // as much as a torn header without sizes explains
+  plan.rescued = records.only_in_spare();
+  std::size_t size = 0;
+  for (const auto& record : plan.rescued) size += align_record(record.size());
+  const std::size_t free = free_from(plan.current);
+  const std::size_t before =
+      salvage_records(plan.current, begin, plan.layout.format, plan.swallowed).records.size();
+  for (const std::size_t offset : {free, align_record(free + largest_page),
+                                   plan.current.size() - std::min(size, plan.current.size())}) {
+    if (offset < free || offset > plan.current.size() || size > plan.current.size() - offset)
+      continue;
+    plan.rescue_offset = offset;
+    std::vector<std::byte> area = plan.current;
+    auto at = area.begin() + static_cast<long>(offset);
+    for (const auto& record : plan.rescued) {
+      std::ranges::copy(record, at);
+      at += static_cast<long>(align_record(record.size()));
+    }
+    if (finds_all(area, begin, plan, before)) return;
+  }
+  plan.rescued.clear();
+}
+
+Status plan_variables(const std::optional<std::vector<std::byte>>& former, Plan& plan,
+                      Actions& actions) {
   const std::vector<std::byte> headers = mended_headers(plan.current, plan.layout);
   const auto begin = static_cast<std::uint32_t>(headers.size());
   RecordPlan records(plan.current, begin, plan.layout.format, plan.swallowed);
@@ -277,17 +343,21 @@ Status plan_variables(flash::Device& device, bool in_place, Plan& plan, Actions&
     std::ranges::copy(headers, plan.wanted.begin());
     return {};
   }
-  std::optional<std::vector<std::byte>> former;
-  if (records.lost() && in_place && plan.layout.ftw_spare.size >= plan.layout.variables.size) {
-    auto read = read_former(device, plan);
-    if (!read) return forward(std::move(read));
-    former = std::move(*read);
-    if (former) records.add_from(*former);
+  if (records.lost() && former) {
+    records.add_from(*former);
+    plan_rescue(records, begin, plan);
   }
   auto composed = records.compose(headers, actions);
   if (!composed) return forward(std::move(composed));
   plan.wanted = std::move(*composed);
   return {};
+}
+
+void plan_copy(Plan& plan, Actions& actions) {
+  plan.take_spare = true;
+  actions.add(RepairKind::from_spare, plan.layout.ftw_spare,
+              "all variables are from the spare area: a write of them was interrupted, and the "
+              "queue that told of it is lost");
 }
 
 void plan_queue(const FtwInspection& ftw, Plan& plan, Actions& actions) {
@@ -309,7 +379,7 @@ bool is_some_store(const Plan& plan) {
 }
 
 Status check_possible(const flash::Device& device, const Plan& plan, const FtwInspection& ftw) {
-  if (!is_some_store(plan)) {
+  if (!plan.take_spare && !is_some_store(plan)) {
     return fail(
         Errc::damaged,
         fmt::format("{}: no header and no record of a variable store is there", device.name()));
@@ -340,7 +410,25 @@ Status keep_image(flash::Device& device, const RepairOptions& options) {
   return options.keep(*image);
 }
 
+/// Appends the rescued records to the area, wherever its chain ends: a repair that is begun again
+/// finds them there, those that are whole.
+Status rescue(flash::Device& device, const Plan& plan) {
+  std::uint64_t at = plan.layout.variables.offset + plan.rescue_offset;
+  for (std::vector<std::byte> record : plan.rescued) {
+    const std::byte state = std::exchange(record[record_state_offset], erased);
+    if (auto done = device.program(at, record); !done) return done;
+    if (auto done = device.sync(); !done) return done;
+    if (auto done = device.program(at + record_state_offset, std::span(&state, 1)); !done)
+      return done;
+    if (auto done = device.sync(); !done) return done;
+    at += align_record(record.size());
+  }
+  return {};
+}
+
 Status carry_out(flash::Device& device, const Plan& plan) {
+  if (plan.take_spare) return take_spare(device, plan.layout);
+  if (auto done = rescue(device, plan); !done) return done;
   if (plan.restart_queue) {
     if (auto done = restart_queue(device, plan.layout); !done) return done;
   } else if (auto done = recover_variables(device, plan.layout); !done) {
@@ -383,8 +471,13 @@ Result<RepairReport> repair(flash::Device& device, const RepairOptions& options)
 
   Actions actions;
   plan_headers(plan, actions);
-  if (auto done = plan_variables(device, valid == plan.layout.variables, plan, actions); !done)
+  const auto former = read_former(device, *ftw, plan);
+  if (!former) return forward(Result<std::optional<std::vector<std::byte>>>(former), device.name());
+  if (*former && knows_nothing(*ftw) && is_cut_copy(plan.current, **former, plan.layout)) {
+    plan_copy(plan, actions);
+  } else if (auto done = plan_variables(*former, plan, actions); !done) {
     return forward(std::move(done), device.name());
+  }
   plan_queue(*ftw, plan, actions);
 
   RepairReport report;

@@ -125,6 +125,9 @@ void Runner::fail_case(const std::string& what) {
 
 Status Runner::recover(std::unique_ptr<flash::Device> device) const {
   if (scenario_.formats) return scenario_.change(std::move(device));
+  if (scenario_.repaired) {
+    if (auto done = scenario_.change(lend(*device)); !done) return done;
+  }
   auto opened = VariableStore::open(std::move(device));
   if (!opened) return forward(std::move(opened));
   if (!opened->report().not_written_because.empty())
@@ -137,7 +140,9 @@ Status Runner::recover(std::unique_ptr<flash::Device> device) const {
 bool Runner::prepare() {
   case_ = "no cut";
   Medium medium{.content = scenario_.image};
-  if (auto before = show(medium, "before")) allowed_.push_back(std::move(*before));
+  auto before = show(medium, "before");
+  if (before) allowed_.push_back(std::move(*before));
+  if (before && scenario_.repaired) fail_case("there is nothing to repair");
   TearingDevice device(medium);
   if (auto done = scenario_.change(lend(device)); !done) {
     fail_case(done.error().message);
@@ -150,6 +155,8 @@ bool Runner::prepare() {
     fail_case("there is no store after the change");
     return false;
   }
+  if (scenario_.repaired && *after != *scenario_.repaired)
+    fail_case("the repair made of it: " + names_of(*after));
   allowed_.push_back(std::move(*after));
   allowed_.insert(allowed_.end(), scenario_.between.begin(), scenario_.between.end());
   return failures_.empty();
@@ -189,9 +196,10 @@ void Runner::check_left(const Medium& medium, const std::string& label) {
   check(medium, std::nullopt);
 }
 
-/// What a cut leaves of the change, or of a recovery.
+/// What a cut leaves of the change, or of a recovery. What unstable bits read as in a recovery does
+/// not hang on how it is cut, or it would make other operations than those that were listed.
 std::optional<Medium> Runner::cut_in(Medium medium, const Cut& cut, bool recovering) {
-  TearingDevice device(medium, cut.seed);
+  TearingDevice device(medium, recovering ? 0 : cut.seed);
   device.cut_at(cut);
   const Status done = recovering ? recover(lend(device)) : scenario_.change(lend(device));
   if (!device.is_cut()) {
@@ -212,7 +220,7 @@ void Runner::cut_change(const Cut& cut) {
   // The many seeds of headers are for the change alone.
   if (effort_.deep_stride == 0 || cut.seed >= effort_.seeds) return;
   Medium medium = *left;
-  TearingDevice device(medium, cut.seed);
+  TearingDevice device(medium);
   if (auto done = recover(lend(device)); !done) return fail_case(done.error().message);
   for_each_cut(device.operations(), scenario_.layout, effort_.deep_seeds, 1, [&](const Cut& again) {
     if (enough() || hash_of(hash_of(1, cut), again) % effort_.deep_stride != 0) return;
@@ -231,17 +239,22 @@ void Runner::cut_recovery(const Medium& medium, const Cut& cut) {
 
 std::optional<Runner::Contents> Runner::show(Medium medium, const std::string& when) {
   no_store_ = false;
+  damaged_ = false;
   TearingDevice device(medium, 1);
   ++counts_.reopenings;
   const auto opened = VariableStore::open(lend(device), {.read_only = true});
   if (opened) {
-    if (opened->report().damaged) fail_case("damaged " + when);
     if (!device.operations().empty()) fail_case("reading wrote " + when);
+    damaged_ = opened->report().damaged;
+    if (damaged_ && scenario_.repaired) return std::nullopt;
+    if (damaged_) fail_case("damaged " + when);
     return without_probe(contents_of(*opened));
   }
   const Errc code = opened.error().code;
   no_store_ = scenario_.formats && (code == Errc::blank || code == Errc::damaged);
-  if (!no_store_) fail_case(fmt::format("not opened {}: {}", when, opened.error().message));
+  damaged_ = scenario_.repaired && code == Errc::damaged;
+  if (!no_store_ && !damaged_)
+    fail_case(fmt::format("not opened {}: {}", when, opened.error().message));
   return std::nullopt;
 }
 
@@ -266,11 +279,12 @@ void Runner::check(Medium medium, const std::optional<Contents>& expected) {
     check_store(written, *shown);
     const auto later = show(written, "at last");
     if (later && *later != *shown) fail_case("at last it became: " + names_of(*later));
-    if (!later && no_store_) fail_case("at last it is gone");
-  } else if (!no_store_) {
+    if (!later && (no_store_ || damaged_)) fail_case("at last it is gone");
+  } else if (!no_store_ && !damaged_) {
     return;
   }
   if (scenario_.formats) check_format(medium);
+  if (scenario_.repaired) check_repair(std::move(medium), !shown);
 }
 
 void Runner::check_store(Medium& medium, const Contents& shown) {
@@ -302,6 +316,25 @@ void Runner::check_findings(flash::Device& device) {
       fail_case(fmt::format("{} at {:#x}: {}", to_string(finding.severity), finding.where.offset,
                             finding.what));
   }
+}
+
+/// A repair that was cut can be repeated, also after somebody has tried to use the store.
+void Runner::check_repair(Medium medium, bool damaged) {
+  {
+    TearingDevice device(medium, 3);
+    if (damaged) {
+      ++counts_.reopenings;
+      static_cast<void>(VariableStore::open(lend(device)));
+      if (!device.operations().empty()) fail_case("a damaged store was written");
+    }
+    if (auto done = scenario_.change(lend(device)); !done)
+      return fail_case("no repair after it: " + done.error().message);
+  }
+  const auto shown = show(medium, "after the next repair");
+  if (!shown) return fail_case("the next repair did not make a store");
+  if (*shown != *scenario_.repaired)
+    return fail_case("the next repair made of it: " + names_of(*shown));
+  if (damaged) check_store(medium, *shown);
 }
 
 /// A format that was cut can be repeated.

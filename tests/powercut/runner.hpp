@@ -15,7 +15,7 @@
 namespace efistore::test {
 
 struct Effort {
-  std::uint64_t seeds = 1;  ///< of each tear that is random, in the change
+  std::uint64_t seeds = 1;   ///< of each tear that is random, in the change
   /// In an operation that has headers in it: with enough of them nearly each bit is torn alone.
   std::uint64_t header_seeds = 1;
   std::uint64_t deep_seeds = 1;   ///< and in the recovery
@@ -60,6 +60,7 @@ class Runner {
   void check_store(Medium& medium, const Contents& shown);
   void check_findings(flash::Device& device);
   void check_format(Medium& medium);
+  void check_repair(Medium medium, bool damaged);
   Status recover(std::unique_ptr<flash::Device> device) const;
   bool enough() const noexcept { return failures_.size() >= max_failures; }
   void fail_case(const std::string& what);
@@ -70,6 +71,7 @@ class Runner {
   std::vector<Operation> operations_;
   std::vector<Contents> allowed_;
   bool no_store_ = false;  ///< the last show() found none, which a format may leave
+  bool damaged_ = false;   ///< or one to be repaired, which a repair may leave
   std::string case_;
   std::vector<std::string> failures_;
 };

@@ -9,6 +9,8 @@
 #include "efistore/base/attributes.hpp"
 #include "efistore/base/bytes.hpp"
 #include "efistore/flash/memory_device.hpp"
+#include "efistore/store/repair.hpp"
+#include "efistore/store/scan.hpp"
 #include "efistore/variable/services.hpp"
 
 #include "support/tearing_device.hpp"
@@ -172,6 +174,65 @@ Scenario of_format(const store::Layout& layout, Bytes image) {
   return scenario;
 }
 
+/// The repair of `image`, which `damage` is done to.
+Scenario of_repair(const store::Layout& layout, Bytes image,
+                   const std::function<void(Bytes&)>& damage) {
+  std::vector<store::Variable> before;
+  {
+    Image on(image);
+    before = contents_of(on.open());
+  }
+  damage(image);
+  auto scenario = of_device(layout, std::move(image), [](Device device) -> Status {
+    const auto report = store::repair(*device, {});
+    if (!report) return forward(Result<store::RepairReport>(report));
+    return {};
+  });
+  scenario.repaired = std::move(before);
+  return scenario;
+}
+
+constexpr std::size_t headers_size = 0x64;
+
+/// Neither the volume's header nor the store's is there.
+Scenario repair_headers(const store::Layout& layout) {
+  return of_repair(layout, filled(layout), [](Bytes& image) {
+    std::ranges::fill(std::span(image).first(headers_size), std::byte{0});
+  });
+}
+
+/// The first record, a live one, has lost its StartId, a dead one all of its header; most live ones
+/// are behind.
+Scenario repair_break(const store::Layout& layout) {
+  return of_repair(layout, filled(layout), [&layout](Bytes& image) {
+    const auto area = std::span(image).first(layout.variables.size);
+    const auto records = store::scan_records(area, headers_size, layout.format).records;
+    area[records.at(0).offset] = std::byte{0};
+    std::ranges::fill(area.subspan(records.at(2).offset, store::record_header_size(layout.format)),
+                      std::byte{0x5a});
+  });
+}
+
+/// A compaction was cut when the first block was erased, and then the working header was lost.
+Scenario repair_cut_copy(const store::Layout& layout) {
+  return of_repair(layout, with_pending_copy(layout), [&layout](Bytes& image) {
+    std::ranges::fill(std::span(image).subspan(layout.ftw_working.offset, 32), std::byte{0});
+  });
+}
+
+/// A live record is gone from the store, and another from what stands in the spare, which is older.
+Scenario repair_from_spare(const store::Layout& layout) {
+  return of_repair(layout, with_used_spare(layout), [&layout](Bytes& image) {
+    const auto area = std::span(image).first(layout.variables.size);
+    const auto spare = std::span(image).subspan(layout.ftw_spare.offset, layout.variables.size);
+    const auto records = store::scan_records(area, headers_size, layout.format).records;
+    for (const auto& [where, record] :
+         {std::pair(area, records.at(3)), std::pair(spare, records.at(5))}) {
+      std::ranges::fill(where.subspan(record.offset, record.size), std::byte{0});
+    }
+  });
+}
+
 Status append(Device device) {
   auto opened = VariableStore::open(std::move(device));
   if (!opened) return forward(std::move(opened));
@@ -300,6 +361,10 @@ const std::vector<ScenarioKind>& scenario_kinds() {
        [](const auto& layout) { return of_format(layout, with_used_spare(layout)); }},
       {"format_over_pending_copy",
        [](const auto& layout) { return of_format(layout, with_pending_copy(layout)); }},
+      {"repair_headers", repair_headers},
+      {"repair_break", repair_break},
+      {"repair_cut_copy", repair_cut_copy},
+      {"repair_from_spare", repair_from_spare},
   };
   return kinds;
 }

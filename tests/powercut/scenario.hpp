@@ -3,6 +3,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +22,9 @@ struct Scenario {
   std::function<Status(store::VariableStore&)> store_change{};
   /// The change is a format: there may be no store after a cut, and formatting is the recovery.
   bool formats = false;
+  /// The image is damaged and the change is its repair: after a cut the store may be as damaged as
+  /// before, and repairing again is the recovery. What is there then; empty if nothing is repaired.
+  std::optional<std::vector<store::Variable>> repaired{};
   /// Values between old and new that a cut may leave: a change of single bits in place.
   std::vector<std::vector<store::Variable>> between{};
 };

@@ -180,12 +180,43 @@ TEST(DetectLayout, ALongerBlockMapIsRead) {
   EXPECT_TRUE(store::VariableStore::open(std::move(device)));
 }
 
-TEST(DetectLayout, WhatIsNoSpareIsNotTakenForOne) {
+/// small_layout() with a working area that begins with `header`, and `spare` behind it.
+Bytes with_working_header(std::string_view header, std::string_view spare) {
   Bytes image = blank_image(small_layout());
-  std::fill_n(image.begin() + 0x1000, 32, std::byte{0});
-  EXPECT_EQ(detect_layout(*device_of(image))->ftw_spare.offset, 0x2000U) << "a cut left this";
-  std::fill_n(image.begin() + 0x2000, 32, std::byte{0x5a});
-  EXPECT_EQ(detect_layout(*device_of(image))->ftw_spare.size, 0U);
+  std::ranges::copy(as_bytes(header), image.begin() + 0x1000);
+  std::ranges::copy(as_bytes(spare), image.begin() + 0x2000);
+  return image;
+}
+
+TEST(DetectLayout, WhatIsNoSpareIsNotTakenForOne) {
+  const std::string cleared(32, '\0');
+  EXPECT_EQ(detect_layout(*device_of(with_working_header(cleared, "")))->ftw_spare.offset, 0x2000U);
+  EXPECT_EQ(detect_layout(*device_of(with_working_header(cleared, "text")))->ftw_spare.size, 0U);
+}
+
+TEST(DetectLayout, WhatIsNoWorkingAreaIsNotTakenForOne) {
+  const std::string foreign(100, 'x');
+  EXPECT_EQ(detect_layout(*device_of(with_working_header(foreign, "")))->ftw_spare.size, 0U);
+  EXPECT_EQ(detect_layout(*device_of(with_working_header("a word", "")))->ftw_spare.size, 0U);
+}
+
+TEST(DetectLayout, TheCopyInTheSpareTellsWhereTheWorkingAreaIsThatACutHasScrambled) {
+  const Bytes blank = blank_image(small_layout());
+  const std::string header(reinterpret_cast<const char*>(&blank[0x1000]), 32);
+  auto device = device_of(with_working_header(std::string(0x1000, 'x'), header));
+  EXPECT_EQ(detect_layout(*device)->ftw_working, small_layout().ftw_working);
+  const auto opened = store::VariableStore::open(std::move(device));
+  ASSERT_TRUE(opened) << opened.error().message;
+  EXPECT_EQ(opened->report().recovery, store::FtwRecovery::reset);
+  EXPECT_TRUE(opened->report().findings.empty());
+}
+
+TEST(DetectLayout, AWorkingHeaderWithAFewTurnedBitsIsStillOne) {
+  for (const std::size_t byte : {0U, 16U, 20U, 24U}) {
+    Bytes image = blank_image(small_layout());
+    image[0x1000 + byte] ^= std::byte{0x15};
+    EXPECT_EQ(detect_layout(*device_of(image))->ftw_working, small_layout().ftw_working) << byte;
+  }
 }
 
 TEST(DetectLayout, AWorkingHeaderCountsMoreThanTheTable) {

@@ -229,6 +229,60 @@ TEST(Repair, AVariableThatIsLostIsTakenFromTheSpare) {
   EXPECT_EQ(repaired.report->actions.back().kind, RepairKind::from_spare);
 }
 
+/// `image` in the middle of a reclaim, when `blocks` blocks are back, by a device that has then
+/// lost its working header and the block behind these.
+Bytes cut_copy(Bytes image, const Layout& layout, std::size_t blocks) {
+  auto compacted = store::VariableStore::open(device_of(image)).value();
+  EXPECT_TRUE(compacted.reclaim());
+  const auto& device = static_cast<const flash::MemoryDevice&>(compacted.device());
+  const auto area = device.content().first(layout.variables.size);
+  std::ranges::copy(area, image.begin() + static_cast<long>(layout.ftw_spare.offset));
+  const std::size_t done = blocks * layout.block_size_bytes;
+  std::ranges::copy(area.first(done), image.begin());
+  std::fill_n(image.begin() + static_cast<long>(done), layout.block_size_bytes, std::byte{0xff});
+  std::fill_n(image.begin() + static_cast<long>(layout.ftw_working.offset), 32, std::byte{0});
+  return image;
+}
+
+TEST(Repair, ACopyThatWasCutIsFinishedWhereTheQueueIsLost) {
+  const Layout layout = Layout::custom({.size_bytes = 0x9000}).value();
+  auto store = store::VariableStore::open(device_of(blank_image(layout))).value();
+  const std::string large(3000, 'x');
+  for (const std::u16string name : {u"A", u"Dead", u"B", u"C", u"D"})
+    ASSERT_TRUE(store.put({name, vendor, 7, as_bytes(large)}));
+  // In the old blocks there are dead records of a name that is live in the spare.
+  ASSERT_TRUE(store.put({u"A", vendor, 7, as_bytes("a")}));
+  ASSERT_TRUE(store.remove(*store.find(u"Dead", vendor)));
+  const Bytes image = image_of(static_cast<const flash::MemoryDevice&>(store.device()));
+  for (const std::size_t blocks : {0U, 1U}) {
+    const Repaired repaired(cut_copy(image, layout, blocks));
+    ASSERT_TRUE(repaired.report) << repaired.report.error().message;
+    EXPECT_EQ(repaired.report->variables, 4U) << blocks;
+    EXPECT_EQ(repaired.variables(), "B=" + large + " C=" + large + " D=" + large + " A=a");
+  }
+}
+
+TEST(Repair, WhatWasDeletedAfterACopyComesNotBackWithIt) {
+  Three three;
+  std::copy_n(three.image.begin(), 0x1000, three.image.begin() + spare_area);
+  three.image[three.b + 2] = std::byte{0x3d};
+  std::fill_n(three.image.begin(), 80, std::byte{0});  // the headers, and some of A
+  std::fill_n(three.image.begin() + working_area, 32, std::byte{0});
+  const Repaired repaired(three.image);
+  ASSERT_TRUE(repaired.report) << repaired.report.error().message;
+  EXPECT_THAT(repaired.variables(), ::testing::Not(HasSubstr("B=")));
+}
+
+TEST(Repair, ARecordThatNeverCountedDoesNotHideTheOneInTheSpare) {
+  Three three;
+  std::copy_n(three.image.begin(), 0x1000, three.image.begin() + spare_area);
+  std::fill_n(three.image.begin() + three.b, 60, std::byte{0x5a});
+  plant(three.image, three.end, u"B", "two", 0x7f);
+  const Repaired repaired(three.image);
+  ASSERT_TRUE(repaired.report) << repaired.report.error().message;
+  EXPECT_EQ(repaired.variables(), "A=one C=three B=two");
+}
+
 TEST(Repair, NothingIsTakenFromTheSpareWhereNothingWasLost) {
   Three three;
   Bytes image = blank_image(small_layout());

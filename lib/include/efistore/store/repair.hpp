@@ -61,7 +61,9 @@ struct RepairReport {
 /// Errors: invalid_argument, damaged (nothing tells the layout, or there is no store at all),
 /// unsupported (no spare area; a write that only the firmware can finish), no_space, read_only, io,
 /// and keep()'s own. Nothing is changed where the error precedes the first write.
-/// Power loss: the damaged store, which can be repaired again, or the repaired one.
+/// Power loss: the damaged store, which can be repaired again with the same result, or the repaired
+/// one; but what only the spare had, and the area has no free space for, may be in keep()'s image
+/// only.
 Result<RepairReport> repair(flash::Device& device, const RepairOptions& options);
 
 }  // namespace efistore::store
