@@ -166,7 +166,8 @@ void Runner::run() {
   if (!prepare()) return;
   for_each_cut(operations_, scenario_.layout, effort_.seeds, effort_.header_seeds,
                [&](const Cut& cut) {
-                 if (!enough()) cut_change(cut);
+                 const bool chosen = counts_.cases++ % effort_.stride == 0;
+                 if (chosen && !enough()) cut_change(cut);
                });
 }
 

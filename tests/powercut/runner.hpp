@@ -15,6 +15,7 @@
 namespace efistore::test {
 
 struct Effort {
+  std::uint64_t stride = 1;  ///< one of so many cuts of the change is made
   std::uint64_t seeds = 1;   ///< of each tear that is random, in the change
   /// In an operation that has headers in it: with enough of them nearly each bit is torn alone.
   std::uint64_t header_seeds = 1;
@@ -24,6 +25,7 @@ struct Effort {
 
 struct Counts {
   std::uint64_t operations = 0;  ///< of the change, uncut
+  std::uint64_t cases = 0;       ///< cuts of the change that there are
   std::uint64_t cuts = 0;        ///< each was due, and happened
   std::uint64_t reopenings = 0;
 };

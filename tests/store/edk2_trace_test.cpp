@@ -11,6 +11,7 @@
 #include <memory>
 
 #include "store/store_fixture.hpp"
+#include "support/sample.hpp"
 #include "support/vectors.hpp"
 
 namespace efistore::test {
@@ -110,14 +111,14 @@ TEST_P(Edk2Trace, EveryImageOpensWithNothingLost) {
       const Operation& operation = trace.operations[done - 1];
       std::ranges::copy(operation.bytes, image.begin() + operation.offset);
     }
-    if (done < begin) continue;
+    if (done < begin || (done - begin) % sample_stride != 0) continue;
     const auto store = VariableStore::open(std::make_unique<flash::MemoryDevice>(image, 0x1000));
     ASSERT_TRUE(store) << "after " << done << ": " << store.error().message;
     ++opened;
     const auto found = variables_in(*store);
     ASSERT_EQ(history.add(found), "") << "after " << done;
     ASSERT_FALSE(store->report().damaged || store->read_only()) << "after " << done;
-    if (done % 8 != 0) continue;
+    if (opened % 8 != 1) continue;
     const auto reading = VariableStore::open(std::make_unique<flash::MemoryDevice>(image, 0x1000),
                                              {.read_only = true});
     ASSERT_TRUE(reading) << "after " << done << ": " << reading.error().message;
@@ -126,8 +127,8 @@ TEST_P(Edk2Trace, EveryImageOpensWithNothingLost) {
   for (const char* name : {"Keep0-", "Keep1-", "Keep2-", "Keep3-"}) {
     EXPECT_EQ(history.values_of(name + to_string(vendor)), 1U);
   }
-  EXPECT_EQ(opened, end - begin + 1);
-  std::cout << "edk2 trace: " << opened << " images opened\n";
+  EXPECT_EQ(opened, sampled(end - begin + 1));
+  std::cout << "edk2 trace: " << opened << " images opened " << sample_note() << "\n";
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include "efistore/store/scan.hpp"
 
 #include "store/store_fixture.hpp"
+#include "support/sample.hpp"
 #include "support/vectors.hpp"
 
 namespace efistore::test {
@@ -99,7 +100,7 @@ class RepairFlips : public testing::TestWithParam<RecordFormat> {
   /// Flips each bit of `range`; all variables but the one with its live record there must survive.
   void flip_every_bit(const Bytes& image, flash::Range range) {
     const Variables before = variables_in(VariableStore::open(device_of(image)).value());
-    for (std::uint64_t bit = range.offset * 8; bit < range.end() * 8; ++bit) {
+    for (std::uint64_t bit = range.offset * 8; bit < range.end() * 8; bit += sample_stride) {
       Bytes damaged = image;
       damaged[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
       const std::string damage = "bit " + std::to_string(bit % 8) + " of byte " +
@@ -116,12 +117,16 @@ class RepairFlips : public testing::TestWithParam<RecordFormat> {
     }
   }
 
+  void TearDown() override {
+    std::cout << "repair: " << flips_ << " bits flipped " << sample_note() << "\n";
+  }
+
   std::size_t flips_ = 0;
 };
 
 TEST_P(RepairFlips, OfTheHeadersCostNothing) {
   flip_every_bit(make_store(), {0, first_record});
-  EXPECT_EQ(flips_, 800U);
+  EXPECT_EQ(flips_, sampled(first_record * 8));
 }
 
 TEST_P(RepairFlips, OfRecordHeadersCostTheirOwnVariableOnly) {
@@ -130,12 +135,15 @@ TEST_P(RepairFlips, OfRecordHeadersCostTheirOwnVariableOnly) {
   ASSERT_GE(scan.records.size(), 9U);
   for (const auto& record : scan.records)
     flip_every_bit(image, {record.offset, store::record_header_size(GetParam())});
-  EXPECT_EQ(flips_, scan.records.size() * store::record_header_size(GetParam()) * 8);
+  EXPECT_EQ(flips_, scan.records.size() *
+                        sampled(std::uint64_t{8} * store::record_header_size(GetParam())));
 }
 
 TEST_P(RepairFlips, OfTheWorkingAreaCostNothing) {
   // The header, two writes that are done, and the place for the next.
-  flip_every_bit(make_store(), {0x1000, 32 + 2 * 80 + 48});
+  constexpr std::uint64_t size = 32 + 2 * 80 + 48;
+  flip_every_bit(make_store(), {0x1000, size});
+  EXPECT_EQ(flips_, sampled(size * 8));
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, RepairFlips,
@@ -163,12 +171,15 @@ TEST_P(RepairDamage, CostsOnlyWhatWasHit) {
     used = std::max(used, static_cast<std::size_t>(placed.record.end()));
   std::size_t undamaged = 0;
   std::size_t survived = 0;
+  std::size_t damages = 0;
+  constexpr unsigned seeds = 30;
   for (const Damage& kind : {Damage{"single bytes", 1, 1},
                              {"many bytes", 40, 1},
                              {"a run", 1, 300},
                              {"runs", 5, 64},
                              {"a block", 1, 4096}}) {
-    for (unsigned seed = 0; seed < 30; ++seed) {
+    for (unsigned seed = 0; seed < seeds; seed += sample_stride) {
+      ++damages;
       std::mt19937 random(seed);
       auto below = [&random](std::size_t limit) { return random() % limit; };
       Bytes damaged = *image;
@@ -200,9 +211,10 @@ TEST_P(RepairDamage, CostsOnlyWhatWasHit) {
     }
   }
   EXPECT_EQ(survived, undamaged);
-  EXPECT_GT(undamaged, 30U * 5 * before.size() / 2);
+  EXPECT_EQ(damages, 5 * sampled(seeds));
+  EXPECT_GT(undamaged, damages * before.size() / 2);
   std::cout << GetParam() << ": " << survived << " of " << undamaged
-            << " undamaged variables survived 150 damages\n";
+            << " undamaged variables survived " << damages << " damages " << sample_note() << "\n";
 }
 
 INSTANTIATE_TEST_SUITE_P(Vectors, RepairDamage,
