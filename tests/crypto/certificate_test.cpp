@@ -188,6 +188,17 @@ TEST(Certificate, RefusesBer) {
   EXPECT_THAT(refusal(long_length), HasSubstr("DER"));
 }
 
+TEST(Certificate, RefusesWhatIsEncodedOtherwiseAgain) {
+  // The signature, a BIT STRING, with a bit that is there and does not count.
+  auto der = issue(test_key("RSA:2048"), {}).der;
+  const auto start = from_hex("0382010100").value();
+  const auto found = std::ranges::find_end(der, start);
+  ASSERT_EQ(found.end() - found.begin(), 5);
+  found[4] = std::byte{1};
+  der.back() |= std::byte{1};
+  EXPECT_THAT(refusal(der), HasSubstr("encoded again"));
+}
+
 TEST(Certificate, RefusesCurvesWithoutAName) {
   EVP_PKEY* key = EVP_PKEY_dup(test_key("EC:P-256").get());
   ASSERT_EQ(1, EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_ENCODING, "explicit"));

@@ -408,6 +408,22 @@ TEST(SignedData, UnsignedAttributesDoNotMatter) {
                       signer));
 }
 
+TEST(SignedData, RefusesWhatIsEncodedOtherwiseAgain) {
+  // In a place that means nothing: an OCTET STRING that is made a BIT STRING with a bit that is
+  // there and does not count.
+  auto der = pkcs7_sign(
+      content, ec_signer(), {.change = [](PKCS7* pkcs7) {
+        ASN1_OCTET_STRING* value = ASN1_OCTET_STRING_new();
+        ASN1_OCTET_STRING_set(value, reinterpret_cast<const unsigned char*>("\x01\x01\x01"), 3);
+        PKCS7_add_attribute(sk_PKCS7_SIGNER_INFO_value(pkcs7->d.sign->signer_info, 0),
+                            NID_pkcs9_unstructuredName, V_ASN1_OCTET_STRING, value);
+      }});
+  const auto found = std::ranges::find_end(der, from_hex("0403010101").value());
+  ASSERT_FALSE(found.empty());
+  found[0] = std::byte{3};
+  EXPECT_THAT(refusal(der), HasSubstr("encoded again"));
+}
+
 TEST(SignedData, RefusesParametersOfAlgorithms) {
   EXPECT_THAT(
       refusal(pkcs7_sign(
