@@ -10,11 +10,13 @@ import script_test
 from command import GLOBAL_GUID, OWN_GUID
 
 COMPLETION = script_test.SOURCE_DIR / "tools" / "completion" / "efistore"
-COMMANDS = ["check", "create", "delete", "export", "get", "import", "info", "list", "map",
-            "policy", "reclaim", "set"]
+COMMANDS = ["apply", "check", "create", "delete", "export", "get", "import", "info", "list", "map",
+            "policy", "reclaim", "secureboot", "set"]
 # With the commands of commands.
-ALL_COMMANDS = [[name] for name in COMMANDS] + [["policy", name]
-                                                for name in ("list", "register", "lock")]
+NESTED = {"policy": ["list", "lock", "register"],
+          "secureboot": ["enroll", "generate", "mode", "status"]}
+ALL_COMMANDS = [[name] for name in COMMANDS] + [[name, nested] for name in NESTED
+                                                for nested in NESTED[name]]
 
 
 class CompletionTest(command.CommandTest):
@@ -76,7 +78,11 @@ class CompletionTest(command.CommandTest):
         self.assertEqual(self.complete("policy", "register", "X", "--min", ""), [])
 
     def test_commands_of_commands(self):
-        self.assertEqual(self.complete("policy", ""), ["list", "lock", "register"])
+        for name, nested in NESTED.items():
+            self.assertEqual(self.complete(name, ""), nested)
+        self.assertEqual(self.complete("secureboot", "mode", "d"), ["deployed"])
+        self.assertEqual(self.complete("secureboot", "enroll", "d"), ["db", "dbr", "dbt", "dbx"])
+        self.assertEqual(self.complete("secureboot", "generate", "--type", "ec-p2"), ["ec-p256"])
         self.assertEqual(self.complete("policy", "--store", "vars.fd", "re"), ["register"])
         self.assertEqual(self.complete("policy", "lock", ""), [])
 
@@ -85,7 +91,8 @@ class CompletionTest(command.CommandTest):
         self.path("a file").write_bytes(b"")
         for words in (["--store", "v"], ["get", "X", "-o", "v"], ["set", "X", "--file", "v"],
                       ["map", "--svg", "v"], ["check", "--keep", "v"], ["import", "v"], ["--store", "=", "v"],
-                      ["policy", "register", "-f", "v"]):
+                      ["policy", "register", "-f", "v"], ["apply", "v"],
+                      ["secureboot", "enroll", "db", "v"], ["secureboot", "enroll", "--key", "v"]):
             self.assertEqual(self.complete(*words), ["vars.fd"], words)
         self.assertEqual(self.complete("import", "a"), ["a file"])
 

@@ -95,8 +95,7 @@ Outcome<store::VariableStore> open_store(const std::string& locator, flash::Open
 
 Outcome<variable::Services> open_services_on(const std::string& locator,
                                              std::unique_ptr<flash::Device> device,
-                                             flash::OpenMode mode,
-                                             variable::Options options) {
+                                             flash::OpenMode mode, variable::Options options) {
   if (mode == flash::OpenMode::read_write) {
     auto policies = policies_of(locator, *device);
     if (!policies) return fail_with(policies.error());

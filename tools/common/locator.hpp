@@ -68,7 +68,6 @@ Outcome<store::VariableStore> open_store_on(const std::string& locator,
                                             flash::OpenMode mode);
 Outcome<variable::Services> open_services_on(const std::string& locator,
                                              std::unique_ptr<flash::Device> device,
-                                             flash::OpenMode mode,
-                                             variable::Options options = {});
+                                             flash::OpenMode mode, variable::Options options = {});
 
 }  // namespace efistore::tools

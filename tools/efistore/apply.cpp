@@ -83,8 +83,9 @@ class ChangeReader {
     const auto guid = text("guid");
     if (!guid) return tl::unexpected(guid.error());
     if (!*name) return fail("name", "a string");
+    if (*guid && !Guid::parse(**guid)) return fail("guid", "a GUID");
     auto id = variable::parse_variable_id(*guid ? **name + "-" + **guid : **name);
-    if (!id) return fail(*guid ? "guid" : "name", "the name and GUID of a variable");
+    if (!id) return fail("name", "the name of a variable");
     change.id = std::move(*id);
     return {};
   }

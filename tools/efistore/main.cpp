@@ -93,9 +93,9 @@ ExitCode run(int argc, char** argv) {
   app.require_subcommand(1);
   // Global options are taken behind the command, too.
   app.fallthrough();
-  for (const auto add : {add_create, add_info, add_list, add_get, add_set, add_delete, add_check,
-                         add_map, add_reclaim, add_export, add_import, add_apply, add_policy,
-                         add_secureboot}) {
+  for (const auto add :
+       {add_create, add_info, add_list, add_get, add_set, add_delete, add_check, add_map,
+        add_reclaim, add_export, add_import, add_apply, add_policy, add_secureboot}) {
     add(app, action);
   }
   try {

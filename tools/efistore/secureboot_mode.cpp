@@ -17,8 +17,8 @@ using variable::SetRequest;
 constexpr const char* footer =
     R"(The modes are those of the UEFI specification, 32.3. From setup mode one comes to user mode, and
 from audit to deployed mode, by enrolling a PK (`secureboot enroll`). To setup mode one comes by
-deleting PK: with its --key and --cert or, as in a firmware's setup screen, with
---physically-present, which also leaves deployed mode for user mode.
+deleting PK: with its --key and --cert or, as in a firmware's setup screen, by saying that one is
+at the machine (--physically-present), by which one also leaves deployed mode for user mode.
 
 Examples:
   efistore --store vars.fd secureboot mode deployed
