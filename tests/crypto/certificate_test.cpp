@@ -79,7 +79,7 @@ TEST(Certificate, KeyThatNobodyKnowsIsOther) {
   const auto identifier = from_hex("06072a8648ce3d0201").value();
   const auto found = std::ranges::search(der, identifier);
   ASSERT_FALSE(found.empty());
-  found.back() = std::byte{0x55};
+  *(found.end() - 1) = std::byte{0x55};
   const auto certificate = Certificate::from_der(der);
   ASSERT_TRUE(certificate) << certificate.error().message;
   EXPECT_EQ(KeyType::other, certificate->key_type());
@@ -157,7 +157,7 @@ TEST(Certificate, TimeThatIsNoDateIsZero) {
                  .der;
   const auto found = std::ranges::search(der, as_bytes("20991231235959Z"));
   ASSERT_FALSE(found.empty());
-  found[4] = std::byte{'2'};
+  *(found.begin() + 4) = std::byte{'2'};
   const auto certificate = Certificate::from_der(der);
   ASSERT_TRUE(certificate);
   EXPECT_EQ(0, certificate->not_after());
@@ -194,7 +194,7 @@ TEST(Certificate, RefusesWhatIsEncodedOtherwiseAgain) {
   const auto start = from_hex("0382010100").value();
   const auto found = std::ranges::find_end(der, start);
   ASSERT_EQ(found.end() - found.begin(), 5);
-  found[4] = std::byte{1};
+  *(found.begin() + 4) = std::byte{1};
   der.back() |= std::byte{1};
   EXPECT_THAT(refusal(der), HasSubstr("encoded again"));
 }

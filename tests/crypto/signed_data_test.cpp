@@ -237,7 +237,7 @@ TEST(SignedData, RefusesOtherContentInfos) {
   const auto identifier = from_hex("06092a864886f70d010702").value();
   const auto found = std::ranges::search(der, identifier);
   ASSERT_FALSE(found.empty());
-  found.back() = std::byte{3};
+  *(found.end() - 1) = std::byte{3};
   EXPECT_THAT(refusal(der), HasSubstr("something else than SignedData"));
 }
 
@@ -420,7 +420,7 @@ TEST(SignedData, RefusesWhatIsEncodedOtherwiseAgain) {
       }});
   const auto found = std::ranges::find_end(der, from_hex("0403010101").value());
   ASSERT_FALSE(found.empty());
-  found[0] = std::byte{3};
+  *found.begin() = std::byte{3};
   EXPECT_THAT(refusal(der), HasSubstr("encoded again"));
 }
 

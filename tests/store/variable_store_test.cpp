@@ -379,15 +379,15 @@ TEST(Staged, ChangesReachTheFlashOnlyWhenAdopted) {
 }
 
 TEST(Staged, OneChangeIsWrittenAsAnyOther) {
-  auto [log, store] = open_recorded(blank_image(small_layout()));
-  auto [plain_log, plain] = open_recorded(blank_image(small_layout()));
+  auto adopting = open_recorded(blank_image(small_layout()));
+  auto plain = open_recorded(blank_image(small_layout()));
   const auto same_writes = [&](auto change) {
-    auto staged = store.staged().value();
+    auto staged = adopting.store.staged().value();
     ASSERT_TRUE(change(staged));
-    ASSERT_TRUE(store.adopt(staged));
-    ASSERT_TRUE(change(plain));
-    const auto writes = log->take();
-    EXPECT_EQ(writes, plain_log->take());
+    ASSERT_TRUE(adopting.store.adopt(staged));
+    ASSERT_TRUE(change(plain.store));
+    const auto writes = adopting.log->take();
+    EXPECT_EQ(writes, plain.log->take());
     EXPECT_THAT(writes, Not(IsEmpty()));
   };
   same_writes([](VariableStore& to) { return to.put(content(u"A", "1")); });

@@ -14,7 +14,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <map>
-#include <source_location>
 
 namespace efistore::test {
 
@@ -30,9 +29,9 @@ OSSL_LIB_CTX* context() {
   return made;
 }
 
-void need(bool done, std::source_location place = std::source_location::current()) {
+void need(bool done, int line = __builtin_LINE()) {
   if (done) return;
-  std::fprintf(stderr, "%s:%u: OpenSSL failed\n", place.file_name(), unsigned{place.line()});
+  std::fprintf(stderr, "%s:%d: OpenSSL failed\n", __FILE__, line);
   ERR_print_errors_fp(stderr);
   std::abort();
 }

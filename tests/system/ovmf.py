@@ -19,7 +19,7 @@ from support import Variable
 
 # A boot takes 10 s on an idle core under TCG; tests may share the machine with many others.
 BOOT_TIMEOUT_S = 240
-FAT_SIZE_KIB = 2880
+FAT_SIZE_SECTORS = 64 * 2048
 DUMP_MAX_VARIABLES = 4096
 
 CODE_4M = pathlib.Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
@@ -62,6 +62,18 @@ def decode_dump(data: bytes) -> list[Variable]:
     return variables
 
 
+def encode_dump(variables: list[Variable]) -> bytes:
+    """The reverse. `dmpstore -all -l` hands each to SetVariable, with its attributes as they are."""
+    dump = b""
+    for variable in variables:
+        name = (variable.name + "\0").encode("utf-16-le")
+        record = struct.pack("<II", len(name), len(variable.data)) + name
+        record += uuid.UUID(variable.guid).bytes_le + struct.pack("<I", variable.attributes)
+        record += variable.data
+        dump += record + struct.pack("<I", zlib.crc32(record))
+    return dump
+
+
 def setvar(variable: Variable) -> str:
     """The shell's command that sets `variable`."""
     flags = {support.NON_VOLATILE: "-nv", support.BOOT_SERVICE: "-bs", support.RUNTIME: "-rt"}
@@ -88,7 +100,7 @@ def boot(image: pathlib.Path, code=CODE_4M, commands=(), give_up_at: str | None 
         script.write_text("\r\n".join(
             ["@echo -off", "fs0:", *commands, "dmpstore -all -s dump.bin", "reset -s", ""]))
         fat = folder / "fat.img"
-        script_test.run([mformat, "-i", fat, "-C", "-f", FAT_SIZE_KIB, "::"])
+        script_test.run([mformat, "-i", fat, "-C", "-T", FAT_SIZE_SECTORS, "::"])
         script_test.run([mcopy, "-i", fat, script, "::/"])
         for path, file in (files or {}).items():
             _copy_to(fat, path, file)
