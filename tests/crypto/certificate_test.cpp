@@ -77,9 +77,9 @@ TEST(Certificate, KeysByTypeAndSize) {
 TEST(Certificate, KeyThatNobodyKnowsIsOther) {
   auto der = issue(test_key("EC:P-256"), {}).der;
   const auto identifier = from_hex("06072a8648ce3d0201").value();
-  const auto found = std::ranges::search(der, identifier);
-  ASSERT_FALSE(found.empty());
-  *(found.end() - 1) = std::byte{0x55};
+  const auto found = std::search(der.begin(), der.end(), identifier.begin(), identifier.end());
+  ASSERT_NE(found, der.end());
+  found[static_cast<std::ptrdiff_t>(identifier.size()) - 1] = std::byte{0x55};
   const auto certificate = Certificate::from_der(der);
   ASSERT_TRUE(certificate) << certificate.error().message;
   EXPECT_EQ(KeyType::other, certificate->key_type());
@@ -155,9 +155,10 @@ TEST(Certificate, TimeThatIsNoDateIsZero) {
                                                                      "20991231235959Z");
                                               }})
                  .der;
-  const auto found = std::ranges::search(der, as_bytes("20991231235959Z"));
-  ASSERT_FALSE(found.empty());
-  *(found.begin() + 4) = std::byte{'2'};
+  const auto date = as_bytes("20991231235959Z");
+  const auto found = std::search(der.begin(), der.end(), date.begin(), date.end());
+  ASSERT_NE(found, der.end());
+  found[4] = std::byte{'2'};
   const auto certificate = Certificate::from_der(der);
   ASSERT_TRUE(certificate);
   EXPECT_EQ(0, certificate->not_after());
@@ -192,9 +193,9 @@ TEST(Certificate, RefusesWhatIsEncodedOtherwiseAgain) {
   // The signature, a BIT STRING, with a bit that is there and does not count.
   auto der = issue(test_key("RSA:2048"), {}).der;
   const auto start = from_hex("0382010100").value();
-  const auto found = std::ranges::find_end(der, start);
-  ASSERT_EQ(found.end() - found.begin(), 5);
-  *(found.begin() + 4) = std::byte{1};
+  const auto found = std::find_end(der.begin(), der.end(), start.begin(), start.end());
+  ASSERT_NE(found, der.end());
+  found[4] = std::byte{1};
   der.back() |= std::byte{1};
   EXPECT_THAT(refusal(der), HasSubstr("encoded again"));
 }

@@ -235,9 +235,9 @@ TEST(SignedData, RefusesOtherTypesOfContent) {
 TEST(SignedData, RefusesOtherContentInfos) {
   auto der = pkcs7_sign(content, ec_signer());
   const auto identifier = from_hex("06092a864886f70d010702").value();
-  const auto found = std::ranges::search(der, identifier);
-  ASSERT_FALSE(found.empty());
-  *(found.end() - 1) = std::byte{3};
+  const auto found = std::search(der.begin(), der.end(), identifier.begin(), identifier.end());
+  ASSERT_NE(found, der.end());
+  found[static_cast<std::ptrdiff_t>(identifier.size()) - 1] = std::byte{3};
   EXPECT_THAT(refusal(der), HasSubstr("something else than SignedData"));
 }
 
@@ -418,9 +418,10 @@ TEST(SignedData, RefusesWhatIsEncodedOtherwiseAgain) {
         PKCS7_add_attribute(sk_PKCS7_SIGNER_INFO_value(pkcs7->d.sign->signer_info, 0),
                             NID_pkcs9_unstructuredName, V_ASN1_OCTET_STRING, value);
       }});
-  const auto found = std::ranges::find_end(der, from_hex("0403010101").value());
-  ASSERT_FALSE(found.empty());
-  *found.begin() = std::byte{3};
+  const auto bits = from_hex("0403010101").value();
+  const auto found = std::find_end(der.begin(), der.end(), bits.begin(), bits.end());
+  ASSERT_NE(found, der.end());
+  *found = std::byte{3};
   EXPECT_THAT(refusal(der), HasSubstr("encoded again"));
 }
 
