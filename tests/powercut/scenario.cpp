@@ -14,6 +14,7 @@
 #include "efistore/variable/services.hpp"
 
 #include "support/tearing_device.hpp"
+#include "variable/signing.hpp"
 
 namespace efistore::test {
 
@@ -233,16 +234,97 @@ Scenario repair_from_spare(const store::Layout& layout) {
   });
 }
 
-Status append(Device device) {
-  auto opened = VariableStore::open(std::move(device));
-  if (!opened) return forward(std::move(opened));
-  auto services = variable::Services::create(std::move(*opened));
-  if (!services) return forward(std::move(services));
+/// What SetVariable is asked, kept whole.
+struct Request {
+  std::u16string name;
+  Guid guid;
+  std::uint32_t attributes;
+  std::string data;
+};
+
+/// One SetVariable.
+Scenario of_request(const store::Layout& layout, Bytes image, Request request) {
+  return of_device(layout, std::move(image), [request](Device device) -> Status {
+    auto opened = VariableStore::open(std::move(device));
+    if (!opened) return forward(std::move(opened));
+    auto services = variable::Services::create(std::move(*opened));
+    if (!services) return forward(std::move(services));
+    const auto done =
+        services->set({request.name, request.guid, request.attributes, as_bytes(request.data)});
+    if (!done) return fail(Errc::io, "SetVariable failed: " + done.error().reason);
+    return {};
+  });
+}
+
+Scenario append(const store::Layout& layout) {
   const Bytes more = filling(70, 8);
-  const auto done =
-      services->set({u"Changed", own, nv_bs_rt | attributes::append_write, std::span(more)});
-  if (!done) return fail(Errc::io, "the append failed");
-  return {};
+  return of_request(layout, filled(layout),
+                    {u"Changed", own, nv_bs_rt | attributes::append_write,
+                     std::string(reinterpret_cast<const char*>(more.data()), more.size())});
+}
+
+constexpr std::uint32_t signed_attributes =
+    nv_bs_rt | attributes::time_based_authenticated_write_access;
+
+/// A private variable: whoever signs it first is noted in another one.
+Request private_request(std::uint8_t second, std::string_view payload) {
+  const std::u16string name = u"Private";
+  return {name, own, signed_attributes,
+          signed_by(signer("owner"), {name, own, signed_attributes, at_second(second), payload})};
+}
+
+Scenario private_create(const store::Layout& layout) {
+  return of_request(layout, filled(layout), private_request(1, "created"));
+}
+
+/// filled(), and the variable that private_create() makes.
+Bytes with_private(const store::Layout& layout) {
+  const Scenario creation = private_create(layout);
+  Image on(creation.image);
+  must(creation.change(on.device()));
+  return std::move(on.medium.content);
+}
+
+Scenario private_update(const store::Layout& layout) {
+  return of_request(layout, with_private(layout), private_request(2, "updated, and longer"));
+}
+
+Scenario private_delete(const store::Layout& layout) {
+  return of_request(layout, with_private(layout), private_request(2, ""));
+}
+
+/// With it comes SecureBootEnable.
+Scenario platform_key(const store::Layout& layout) {
+  return of_request(layout, filled(layout),
+                    {u"PK", guids::global_variable, signed_attributes,
+                     not_signed(at_second(1), key_list(signer("PK")))});
+}
+
+/// A platform key and a database of forbidden hashes, to which another is appended.
+Scenario database_append(const store::Layout& layout) {
+  const Request forbidden{u"dbx", guids::image_security_database, signed_attributes,
+                          not_signed(at_second(1), hash_list(1))};
+  const Scenario first = of_request(layout, filled(layout), forbidden);
+  Image on(first.image);
+  must(first.change(on.device()));
+  must(platform_key(layout).change(on.device()));
+  const std::uint32_t appending = signed_attributes | attributes::append_write;
+  const std::string more = hash_list(2);
+  return of_request(layout, std::move(on.medium.content),
+                    {u"dbx", guids::image_security_database, appending,
+                     signed_by(signer("PK"), {u"dbx", guids::image_security_database, appending,
+                                              at_second(2), more})});
+}
+
+/// Two variables change, one comes and one goes, at once.
+Status adopt(VariableStore& opened) {
+  auto staged = opened.staged();
+  if (!staged) return forward(std::move(staged));
+  if (auto done = staged->put(content(u"Changed", filling(60, 16))); !done) return done;
+  if (auto done = staged->put(content(u"Last", filling(90, 17), other)); !done) return done;
+  if (auto done = staged->put(content(u"New", filling(30, 18))); !done) return done;
+  if (auto done = staged->remove(*staged->find(u"Kept", own)); !done) return done;
+  return opened.adopt(*staged);
 }
 
 /// The data of a variable may be a piece of a store.
@@ -328,7 +410,7 @@ const std::vector<ScenarioKind>& scenario_kinds() {
            return s.put(content(u"Changed", filling(200, 11)));
          });
        }},
-      {"append", [](const auto& layout) { return of_device(layout, filled(layout), append); }},
+      {"append", append},
       {"delete",
        [](const auto& layout) {
          return of_store(layout, filled(layout),
@@ -348,6 +430,12 @@ const std::vector<ScenarioKind>& scenario_kinds() {
        }},
       {"replace_all",
        [](const auto& layout) { return of_store(layout, filled(layout), replace_all); }},
+      {"adopt", [](const auto& layout) { return of_store(layout, filled(layout), adopt); }},
+      {"private_create", private_create, true},
+      {"private_update", private_update, true},
+      {"private_delete", private_delete, true},
+      {"platform_key", platform_key, true},
+      {"database_append", database_append, true},
       {"open_residue",
        [](const auto& layout) { return of_store(layout, with_residue(layout), nothing); }},
       {"open_pending_copy",

@@ -35,9 +35,11 @@ std::vector<store::Variable> contents_of(const store::VariableStore& opened);
 struct ScenarioKind {
   const char* name;
   Scenario (*make)(const store::Layout& layout);
+  /// Of layouts in the authenticated format only.
+  bool authenticated = false;
 };
 
-/// All there are. Each can be made over any layout.
+/// All there are. Each can be made over any layout of its format.
 const std::vector<ScenarioKind>& scenario_kinds();
 
 }  // namespace efistore::test
