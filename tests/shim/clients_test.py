@@ -152,6 +152,71 @@ class AttributeToolsTest(ClientTest):
         self.assertNotEqual(result.returncode, 0, "only the immutable flag exists")
 
 
+class EfitoolsTest(ClientTest):
+    """efi-updatevar believes only in a mount of type "efivarfs", by what `mount -l` prints; a `mount`
+    in its PATH calls ours that."""
+
+    PROGRAMS = ("efi-updatevar", "efi-readvar", "cert-to-efi-sig-list", "sign-efi-sig-list",
+                "openssl", "chattr")
+
+    def setUp(self):
+        for name in self.PROGRAMS:
+            require_program(name)
+        super().setUp()
+        folder = os.path.join(self.scratch, "bin")
+        os.mkdir(folder)
+        with open(os.path.join(folder, "mount"), "w", encoding="ascii") as script:
+            script.write("#!/bin/sh\n"
+                         f"exec {require_program('mount')} \"$@\" | "
+                         "sed 's/ type fuse.efivarfs-shim / type efivarfs /'\n")
+        os.chmod(script.name, 0o755)
+        self.environment["PATH"] = folder + ":" + self.environment["PATH"]
+        for name in ("PK", "KEK", "db", "other"):
+            self.run_client("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-sha256",
+                            "-subj", f"/CN={name}", "-days", "30", "-keyout", self.file(name, "key"),
+                            "-out", self.file(name, "crt"))
+            self.run_client("cert-to-efi-sig-list", self.file(name, "crt"), self.file(name, "esl"))
+
+    def file(self, name, kind):
+        return os.path.join(self.scratch, f"{name}.{kind}")
+
+    def request(self, variable, content, signer, *options):
+        """A request for `variable` of 2099: efi-updatevar's own stamps lie a year ahead."""
+        path = self.file(f"{variable}-{content}-{signer}", "auth")
+        self.run_client("sign-efi-sig-list", "-t", "2099-01-01 00:00:00", *options, "-k",
+                        self.file(signer, "key"), "-c", self.file(signer, "crt"), variable,
+                        self.file(content, "esl"), path)
+        return path
+
+    def update(self, variable, *words, status=0):
+        # As on the kernel's efivarfs, keys are immutable until somebody says otherwise.
+        for name in os.listdir(self.mount.path):
+            if name.startswith(variable + "-"):
+                self.run_client("chattr", "-i", os.path.join(self.mount.path, name))
+        self.run_client("efi-updatevar", *words, variable, status=status)
+
+    def test_it_enrolls_keys_and_changes_them_by_signature(self):
+        self.update("db", "-e", "-f", self.file("db", "esl"))
+        self.update("KEK", "-e", "-f", self.file("KEK", "esl"))
+        self.assertEqual(self.variable("SetupMode")[4:], b"\1")
+        self.update("PK", "-f", self.request("PK", "PK", "PK"))
+        self.assertEqual(self.variable("SetupMode")[4:], b"\0")
+        self.assertIn("CN=KEK", self.run_client("efi-readvar", "-v", "KEK"))
+
+        self.update("db", "-f", self.request("db", "other", "other"), status=1)
+        self.assertIn("CN=db", self.run_client("efi-readvar", "-v", "db"))
+        self.update("db", "-f", self.request("db", "other", "KEK"))
+        self.assertIn("CN=other", self.run_client("efi-readvar", "-v", "db"))
+        self.update("KEK", "-f", self.request("KEK", "other", "KEK"), status=1)
+
+        # Whether firmware boots securely it says anew at each boot.
+        self.assertEqual(self.variable("SecureBoot")[4:], b"\0")
+        self.mount.unmount()
+        self.mount.start()
+        self.assertEqual(self.variable("SecureBoot")[4:], b"\1")
+        self.assertEqual(self.variable("SetupMode")[4:], b"\0")
+
+
 if __name__ == "__main__":
     require_fuse_and_root()
     for name in PROGRAMS:
