@@ -36,9 +36,12 @@ const Database& database_for(std::uint32_t attributes) noexcept {
 }
 
 EfiResult<Nodes> nodes_of(const Services::State& state, const Database& database) {
-  const Existing existing = state.find(database.name, certificate_database_guid);
-  if (!existing) return Nodes();
-  auto nodes = parse_certificate_database(existing.record->data);
+  const bool in_flash = (database.attributes & attributes::non_volatile) != 0;
+  const store::Record* const record =
+      in_flash ? state.nv.find(database.name, certificate_database_guid)
+               : state.volatile_area.find(database.name, certificate_database_guid);
+  if (record == nullptr) return Nodes();
+  auto nodes = parse_certificate_database(record->data);
   if (!nodes) {
     return refuse(
         EfiStatus::security_violation,

@@ -141,6 +141,15 @@ TEST_F(PrivateAuthority, StartingForgetsNodesWithoutVariable) {
   EXPECT_EQ(nodes(), "B ");
 }
 
+TEST_F(PrivateAuthority, AVolatileVariableOfTheDatabasesNameIsNoDatabase) {
+  // Before EndOfDxe nothing keeps a driver from making one.
+  restart({.phase = Phase::boot_early});
+  ASSERT_EQ(set(u"certdb", bs_rt, "x", certificates), EfiStatus::success);
+  ASSERT_EQ(set_a(signer("first"), "1", 1), EfiStatus::success);
+  EXPECT_EQ(set_a(signer("other"), "2", 2), EfiStatus::security_violation);
+  EXPECT_EQ(nodes(), "A ");
+}
+
 /// A variable whose signer certdb does not know: an image can bring it.
 TEST_F(PrivateAuthority, WithoutNodeNobodyChangesIt) {
   Bytes planted = blank_image(small_layout());
