@@ -152,7 +152,7 @@ Result<VariableStore> VariableStore::open(std::unique_ptr<flash::Device> device,
 }
 
 Status VariableStore::check_writable() const {
-  if (device_ == nullptr) return {};  // staged() has checked
+  if (device_ == nullptr) return {};  // staged: adopt() looks
   if (!report_.not_written_because.empty()) {
     return fail(Errc::read_only,
                 fmt::format("{} is not written: {}", device_->name(), report_.not_written_because));
@@ -233,8 +233,7 @@ Status VariableStore::replace_all(std::span<const Variable> variables) {
   return rewrite(area_.composed(records));
 }
 
-Result<VariableStore> VariableStore::staged() const {
-  if (auto writable = check_writable(); !writable) return forward(std::move(writable));
+VariableStore VariableStore::staged() const {
   const auto bytes = area_.bytes();
   VariableStore copy(nullptr, layout_,
                      RecordArea({bytes.begin(), bytes.end()}, area_.begin(), format(), nullptr));
@@ -281,12 +280,12 @@ Status VariableStore::adopt(const VariableStore& changed) {
   if (changes == 1) {
     if (remove_one != nullptr) return remove(*remove_one);
     const RecordContent content = content_of(*put_one);
-    if (auto done = put(content); done || done.error().code != Errc::no_space) return done;
-    return reclaim_with(content);
+    // Space set aside for others can be what made it compact.
+    return changed.rewritten_ ? reclaim_with(content) : put(content);
   }
   if (auto writable = check_writable(); !writable) return writable;
   auto done = rewrite(area_.composed(all));
-  if (done) written_record_bytes_ += changed.written_record_bytes_;
+  if (done) written_record_bytes_ += usage().capacity;
   return done;
 }
 
@@ -295,6 +294,7 @@ Status VariableStore::rewrite(Result<std::vector<std::byte>> area) {
   if (!area) return forward(std::move(area));
   if (device_ == nullptr) {
     area_.reset(std::move(*area));
+    rewritten_ = true;
     return {};
   }
   if (auto done = write_variables(*device_, layout_, *area); !done) {

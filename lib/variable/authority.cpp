@@ -111,13 +111,13 @@ EfiResult<void> update_key(Services::State& state, const SetRequest& request,
 EfiResult<void> set_platform_key(Services::State& state, const SetRequest& request,
                                  const Authentication& authentication, bool unsigned_change) {
   const bool present = state.nv.find(request.name, request.guid) != nullptr;
-  const bool deletion = is_deletion(request.attributes, authentication.payload.size());
   return transact(state, [&](Services::State& changed) -> EfiResult<void> {
     if (auto done = update_key(changed, request, authentication); !done) return done;
     if (present && unsigned_change) {
       if (auto done = vendor_keys_modified(changed); !done) return done;
     }
-    return present == deletion ? platform_key_changed(changed) : EfiResult<void>{};
+    const bool present_now = changed.nv.find(request.name, request.guid) != nullptr;
+    return present == present_now ? EfiResult<void>{} : platform_key_changed(changed);
   });
 }
 
@@ -161,7 +161,9 @@ EfiResult<void> set_guarded(Services::State& state, const SetRequest& request) {
   if (!state.physically_present) {
     return refuse(EfiStatus::security_violation, "only somebody at the machine may change this");
   }
-  return update_variable(state, request);
+  auto done = update_variable(state, request);
+  if (done) custom_mode_set(state);
+  return done;
 }
 
 }  // namespace
@@ -169,6 +171,9 @@ EfiResult<void> set_guarded(Services::State& state, const SetRequest& request) {
 EfiResult<void> process_variable(Services::State& state, const SetRequest& request,
                                  std::uint32_t stored_attributes) {
   if (!state.auth_supported()) return update_variable(state, request);
+  if (is_firmwares_own(request.name, request.guid)) {
+    return refuse(EfiStatus::write_protected, "the variable is the firmware's to write");
+  }
   if (is_mode_variable(request.name, request.guid)) return set_mode(state, request);
   if (is_key_variable(request.name, request.guid)) return set_key(state, request);
   if ((request.attributes & attributes::time_based_authenticated_write_access) != 0) {
@@ -176,7 +181,9 @@ EfiResult<void> process_variable(Services::State& state, const SetRequest& reque
     if (stored_attributes != 0 && deletion && state.physically_present) {
       return delete_private(state, request);
     }
-    return set_private(state, request);
+    // A signature of anybody's is no presence.
+    const bool guarded = needs_physical_presence(request.name, request.guid);
+    if (!guarded || state.physically_present) return set_private(state, request);
   }
   if (needs_physical_presence(request.name, request.guid)) return set_guarded(state, request);
   if ((stored_attributes & attributes::any_authenticated) != 0) {

@@ -12,6 +12,7 @@
 
 #include "private_authority.hpp"
 #include "uefi_defined.hpp"
+#include "var_check.hpp"
 
 namespace efistore::variable {
 
@@ -54,6 +55,17 @@ std::optional<std::byte> byte_of(const Services::State& state, const Name& name)
   return record->data[0];
 }
 
+/// The value of one that only keep() writes: of other attributes it is somebody else's.
+std::optional<std::byte> kept_byte(const Services::State& state, const Name& name) {
+  const store::Record* const record = state.nv.find(name.name, name.guid);
+  if (record == nullptr || record->attributes != kept_attributes) return std::nullopt;
+  return byte_of(state, name);
+}
+
+bool has_platform_key(const Services::State& state) {
+  return state.nv.find(platform_key.name, platform_key.guid) != nullptr;
+}
+
 /// Changes that the firmware makes for itself, whatever a caller may do at runtime.
 EfiResult<void> keep(Services::State& state, const Name& name, std::uint32_t attributes,
                      std::byte value) {
@@ -68,7 +80,11 @@ EfiResult<void> keep(Services::State& state, const Name& name, std::uint32_t att
 
 EfiResult<void> forget(Services::State& state, const Name& name) {
   const store::Record* const present = state.nv.find(name.name, name.guid);
-  return present == nullptr ? EfiResult<void>{} : to_efi(state.nv.remove(*present));
+  if (present == nullptr) return {};
+  if (!state.write_ready) {
+    return refuse(EfiStatus::not_available_yet, "the flash cannot be written yet");
+  }
+  return to_efi(state.nv.remove(*present));
 }
 
 EfiResult<void> show(Services::State& state, const Name& name, std::span<const std::byte> data) {
@@ -101,6 +117,12 @@ tl::unexpected<EfiError> no_transition(std::string_view what) {
 }
 
 EfiResult<void> enter_audit_mode(Services::State& state) {
+  // The platform key goes, and a policy that keeps it there has a say.
+  const SetRequest deletion{
+      .name = platform_key.name, .guid = platform_key.guid, .attributes = 0, .data = {}};
+  if (has_platform_key(state)) {
+    if (auto allowed = check_variable(state, deletion); !allowed) return allowed;
+  }
   if (auto done = forget(state, platform_key); !done) return done;
   state.secure_boot.audit = true;
   state.secure_boot.deployed = false;
@@ -142,7 +164,7 @@ EfiResult<void> set_deployed_mode(Services::State& state, bool wanted) {
 }  // namespace
 
 SecureBootMode secure_boot_mode(const Services::State& state) noexcept {
-  if (state.nv.find(platform_key.name, platform_key.guid) == nullptr) {
+  if (!has_platform_key(state)) {
     return state.secure_boot.audit ? SecureBootMode::audit : SecureBootMode::setup;
   }
   return state.secure_boot.deployed ? SecureBootMode::deployed : SecureBootMode::user;
@@ -151,14 +173,17 @@ SecureBootMode secure_boot_mode(const Services::State& state) noexcept {
 bool keys_are_open(const Services::State& state) noexcept {
   const SecureBootMode mode = secure_boot_mode(state);
   if (mode == SecureBootMode::setup || mode == SecureBootMode::audit) return true;
-  return state.physically_present && byte_of(state, custom_mode) == on;
+  // Custom mode is of a boot, and of the firmware: it ends where the operating system begins.
+  return state.physically_present && !state.at_runtime() &&
+         !state.secure_boot.custom_mode_of_earlier_boot && byte_of(state, custom_mode) == on;
 }
 
 void load_secure_boot(Services::State& state) {
   if (!state.auth_supported()) return;
-  state.secure_boot.audit = byte_of(state, audit_mode_kept) == on;
-  state.secure_boot.deployed = byte_of(state, deployed_mode_kept) == on;
-  state.secure_boot.vendor_keys = byte_of(state, vendor_keys_kept) != off;
+  const bool has_key = has_platform_key(state);
+  state.secure_boot.audit = !has_key && kept_byte(state, audit_mode_kept) == on;
+  state.secure_boot.deployed = has_key && kept_byte(state, deployed_mode_kept) == on;
+  state.secure_boot.vendor_keys = kept_byte(state, vendor_keys_kept) != off;
 }
 
 EfiResult<void> show_secure_boot(Services::State& state) {
@@ -173,8 +198,19 @@ EfiResult<void> show_secure_boot(Services::State& state) {
       kept = keep(state, custom_mode, boot_attributes, off);
     }
   }
+  state.secure_boot.custom_mode_of_earlier_boot = byte_of(state, custom_mode).value_or(off) != off;
   if (auto done = show_modes(state); !done) return done;
   return kept;
+}
+
+void custom_mode_set(Services::State& state) noexcept {
+  state.secure_boot.custom_mode_of_earlier_boot = false;
+}
+
+void reload_secure_boot(Services::State& state) {
+  load_secure_boot(state);
+  // What is shown is in memory, where there is room for what was there before.
+  (void)refresh_secure_boot(state);
 }
 
 EfiResult<void> refresh_secure_boot(Services::State& state) {
@@ -183,16 +219,16 @@ EfiResult<void> refresh_secure_boot(Services::State& state) {
 
 EfiResult<void> platform_key_changed(Services::State& state) {
   SecureBootFlags& flags = state.secure_boot;
-  const bool has_key = state.nv.find(platform_key.name, platform_key.guid) != nullptr;
-  if (has_key && flags.audit) {
-    flags.audit = false;
-    flags.deployed = true;
-    if (auto done = keep(state, deployed_mode_kept, kept_attributes, on); !done) return done;
-    if (auto done = forget(state, audit_mode_kept); !done) return done;
-  } else if (!has_key && flags.deployed) {
-    flags.deployed = false;
-    if (auto done = forget(state, deployed_mode_kept); !done) return done;
-  }
+  const bool has_key = has_platform_key(state);
+  const bool audited = has_key && flags.audit;
+  flags.audit = !has_key && flags.audit;
+  flags.deployed = audited;
+  // Also what firmware that does not know of it has left of a mode that was over.
+  auto kept = flags.audit ? EfiResult<void>{} : forget(state, audit_mode_kept);
+  if (!kept) return kept;
+  kept = audited ? keep(state, deployed_mode_kept, kept_attributes, on)
+                 : forget(state, deployed_mode_kept);
+  if (!kept) return kept;
   if (!state.at_runtime()) {
     auto done = has_key ? keep(state, secure_boot_enable, boot_attributes, on)
                         : forget(state, secure_boot_enable);

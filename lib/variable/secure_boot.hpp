@@ -44,6 +44,13 @@ bool is_mode_variable(std::u16string_view name, const Guid& guid) noexcept;
 /// runs), invalid_parameter.
 EfiResult<void> set_mode(Services::State& state, const SetRequest& request);
 
+/// CustomMode was set by this boot, and counts.
+void custom_mode_set(Services::State& state) noexcept;
+
+/// After a change that failed, of which the flash may hold more than was known: takes the flags
+/// from it again.
+void reload_secure_boot(Services::State& state);
+
 /// Makes the volatile variables, where they are shown, say what is.
 EfiResult<void> refresh_secure_boot(Services::State& state);
 

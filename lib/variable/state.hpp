@@ -39,6 +39,8 @@ struct SecureBootFlags {
   bool audit = false;     ///< counts as long as there is no platform key
   bool deployed = false;  ///< counts as long as there is one
   bool vendor_keys = true;
+  /// CustomMode could not be taken back when this boot started.
+  bool custom_mode_of_earlier_boot = false;
   /// The volatile variables that show all this exist.
   bool shown = false;
 };

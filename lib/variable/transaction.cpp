@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
+#include "secure_boot.hpp"
 #include "state.hpp"
 
 namespace efistore::variable {
@@ -14,7 +15,8 @@ store::RecordArea copy_of(const store::RecordArea& area) {
 /// whoever guessed a key of the memory-overwrite lock has had the one guess there is.
 void keep_of_failure(Services::State& state, const Services::State& failed) {
   if (failed.error_flag != state.error_flag) record_error(state, failed.error_flag);
-  if (state.memory_overwrite.locked && !failed.memory_overwrite.key) {
+  const MemoryOverwriteLock& lock = failed.memory_overwrite;
+  if (state.memory_overwrite.locked && lock.locked && !lock.key) {
     state.memory_overwrite.key.reset();
   }
 }
@@ -23,14 +25,15 @@ void keep_of_failure(Services::State& state, const Services::State& failed) {
 
 EfiResult<void> transact(Services::State& state,
                          const std::function<EfiResult<void>(Services::State&)>& make) {
-  auto staged = state.nv.staged();
-  if (!staged) return to_efi(forward(std::move(staged)));
-  Services::State copy(state, std::move(*staged), copy_of(state.volatile_area));
+  Services::State copy(state, state.nv.staged(), copy_of(state.volatile_area));
   if (auto made = make(copy); !made) {
     keep_of_failure(state, copy);
     return made;
   }
-  if (auto adopted = state.nv.adopt(copy.nv); !adopted) return to_efi(std::move(adopted));
+  if (auto adopted = state.nv.adopt(copy.nv); !adopted) {
+    reload_secure_boot(state);
+    return to_efi(std::move(adopted));
+  }
   static_cast<Conditions&>(state) = copy;
   state.volatile_area = std::move(copy.volatile_area);
   state.recount_user();

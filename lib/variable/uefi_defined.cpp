@@ -9,6 +9,7 @@
 #include "efistore/base/attributes.hpp"
 #include "efistore/base/bytes.hpp"
 #include "efistore/base/load_option.hpp"
+#include "efistore/variable/certificate_database.hpp"
 #include "efistore/variable/variable_id.hpp"
 
 #include "state.hpp"
@@ -166,7 +167,7 @@ const std::array namespaces{
     Namespace{secure_boot_enable_guid, false, secure_boot_enable_variables},
     Namespace{vendor_keys_guid, false, vendor_keys_variables},
     Namespace{secure_boot_mode_guid, false, mode_variables},
-    Namespace{"d9bee56e-75dc-49d9-b4d7-b534210f637a"_guid, false, certificate_variables},
+    Namespace{certificate_database_guid, false, certificate_variables},
 };
 
 bool matches(std::u16string_view pattern, std::u16string_view name) noexcept {
@@ -239,6 +240,14 @@ bool is_key_variable(std::u16string_view name, const Guid& guid) noexcept {
   if (guid == guids::global_variable) return name == u"PK" || name == u"KEK";
   return guid == guids::image_security_database &&
          (name == u"db" || name == u"dbx" || name == u"dbt" || name == u"dbr");
+}
+
+bool is_firmwares_own(std::u16string_view name, const Guid& guid) noexcept {
+  if (guid != certificate_database_guid && guid != vendor_keys_guid &&
+      guid != secure_boot_mode_guid) {
+    return false;
+  }
+  return find_property(name, guid) != nullptr;
 }
 
 bool needs_physical_presence(std::u16string_view name, const Guid& guid) noexcept {

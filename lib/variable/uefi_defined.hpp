@@ -47,6 +47,10 @@ EfiResult<void> check_uefi_defined(std::u16string_view name, const Guid& guid,
 /// PK, KEK, db, dbx, dbt and dbr.
 bool is_key_variable(std::u16string_view name, const Guid& guid) noexcept;
 
+/// certdb, certdbv, VendorKeysNv, AuditModeNv and DeployedModeNv, which no caller may write in any
+/// phase: EDK2 has made them when the first caller comes, authenticated and signed by nobody.
+bool is_firmwares_own(std::u16string_view name, const Guid& guid) noexcept;
+
 /// CustomMode and SecureBootEnable, which only somebody at the machine may change.
 bool needs_physical_presence(std::u16string_view name, const Guid& guid) noexcept;
 

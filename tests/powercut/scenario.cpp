@@ -319,12 +319,11 @@ Scenario database_append(const store::Layout& layout) {
 /// Two variables change, one comes and one goes, at once.
 Status adopt(VariableStore& opened) {
   auto staged = opened.staged();
-  if (!staged) return forward(std::move(staged));
-  if (auto done = staged->put(content(u"Changed", filling(60, 16))); !done) return done;
-  if (auto done = staged->put(content(u"Last", filling(90, 17), other)); !done) return done;
-  if (auto done = staged->put(content(u"New", filling(30, 18))); !done) return done;
-  if (auto done = staged->remove(*staged->find(u"Kept", own)); !done) return done;
-  return opened.adopt(*staged);
+  if (auto done = staged.put(content(u"Changed", filling(60, 16))); !done) return done;
+  if (auto done = staged.put(content(u"Last", filling(90, 17), other)); !done) return done;
+  if (auto done = staged.put(content(u"New", filling(30, 18))); !done) return done;
+  if (auto done = staged.remove(*staged.find(u"Kept", own)); !done) return done;
+  return opened.adopt(staged);
 }
 
 /// The data of a variable may be a piece of a store.

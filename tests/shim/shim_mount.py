@@ -15,6 +15,10 @@ SKIPPED = 77
 START_TIMEOUT_S = 30
 # The variable that every mount makes sure of.
 ERROR_FLAG = "VarErrorFlag-04b37fe8-f6ae-480b-bdd5-37d98c5e89aa"
+# Those that firmware shows without keeping them, also where nothing is written.
+SHOWN = {f"{name}-8be4df61-93ca-11d2-aa0d-00e098032b8c"
+         for name in ("AuditMode", "DeployedMode", "SecureBoot", "SetupMode", "SignatureSupport",
+                      "VendorKeys")}
 FIRST_RECORD = 0x64
 AREA_END = 0x40000
 

@@ -362,7 +362,7 @@ TEST(Staged, ChangesReachTheFlashOnlyWhenAdopted) {
   ASSERT_TRUE(opened.store.put(content(u"Gone", "2")));
   const Bytes before = opened.image();
 
-  auto staged = opened.store.staged().value();
+  auto staged = opened.store.staged();
   ASSERT_TRUE(staged.put(content(u"Kept", "changed")));
   ASSERT_TRUE(staged.put(content(u"New", "3")));
   ASSERT_TRUE(staged.remove(*staged.find(u"Gone", vendor)));
@@ -382,7 +382,7 @@ TEST(Staged, OneChangeIsWrittenAsAnyOther) {
   auto adopting = open_recorded(blank_image(small_layout()));
   auto plain = open_recorded(blank_image(small_layout()));
   const auto same_writes = [&](auto change) {
-    auto staged = adopting.store.staged().value();
+    auto staged = adopting.store.staged();
     ASSERT_TRUE(change(staged));
     ASSERT_TRUE(adopting.store.adopt(staged));
     ASSERT_TRUE(change(plain.store));
@@ -399,7 +399,7 @@ TEST(Staged, NoChangeIsNoWrite) {
   auto [log, store] = open_recorded(blank_image(small_layout()));
   ASSERT_TRUE(store.put(content(u"A", "1")));
   log->take();
-  auto staged = store.staged().value();
+  auto staged = store.staged();
   ASSERT_TRUE(staged.put(content(u"A", "2")));
   ASSERT_TRUE(staged.put(content(u"A", "1")));
   ASSERT_TRUE(store.adopt(staged));
@@ -409,7 +409,7 @@ TEST(Staged, NoChangeIsNoWrite) {
 TEST(Staged, ATimeStampAloneIsAChange) {
   auto [log, store] = open_recorded(blank_image(small_layout()));
   ASSERT_TRUE(store.put(content(u"A", "1")));
-  auto staged = store.staged().value();
+  auto staged = store.staged();
   RecordContent later = content(u"A", "1");
   later.time = EfiTime::from_unix(1'000'000'000);
   ASSERT_TRUE(staged.put(later));
@@ -424,9 +424,9 @@ TEST(Staged, WithoutSpareSeveralChangesAreRefusedAndOneIsNot) {
   layout.block_map_count = 1;
   layout.ftw_working = layout.ftw_spare = {};
   auto [log, store] = open_recorded(blank_image(layout));
-  auto staged = store.staged().value();
+  auto staged = store.staged();
   ASSERT_TRUE(staged.put(content(u"A", "1")));
-  auto both = store.staged().value();
+  auto both = store.staged();
   ASSERT_TRUE(both.put(content(u"A", "1")));
   ASSERT_TRUE(both.put(content(u"B", "2")));
   log->take();
@@ -436,9 +436,15 @@ TEST(Staged, WithoutSpareSeveralChangesAreRefusedAndOneIsNot) {
   EXPECT_TRUE(store.adopt(staged));
 }
 
-TEST(Staged, AStoreThatIsNotWrittenHasNone) {
+TEST(Staged, AStoreThatIsNotWrittenRefusesTheChanges) {
   auto store = VariableStore::open(device_of(blank_image(small_layout())), {.read_only = true});
-  EXPECT_EQ(store->staged().error().code, Errc::read_only);
+  auto staged = store->staged();
+  EXPECT_TRUE(store->adopt(staged));
+  ASSERT_TRUE(staged.put(content(u"A", "1")));
+  EXPECT_EQ(store->adopt(staged).error().code, Errc::read_only);
+  ASSERT_TRUE(staged.put(content(u"B", "2")));
+  EXPECT_EQ(store->adopt(staged).error().code, Errc::read_only);
+  EXPECT_EQ(store->first(), nullptr);
 }
 
 TEST(ReplaceAll, TheNormalFormatRefusesAuthenticationData) {

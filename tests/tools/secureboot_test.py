@@ -194,6 +194,8 @@ class SecureBootTest(command.CommandTest):
         self.fails("secureboot", "enroll", "moklist", "keys/db.crt", code=USAGE,
                    message='"moklist": PK, KEK, db, dbx, dbt or dbr was expected')
         self.fails("secureboot", "enroll", "db", code=USAGE, message=".* --all DIR")
+        self.fails("secureboot", "enroll", "--all", "keys", "--owner", OWN_GUID, code=USAGE,
+                   message="--all stands alone: .*")
         self.fails("secureboot", "enroll", "db", "keys/db.crt", "--owner", "me", code=USAGE,
                    message='--owner: "me" is no GUID')
         self.fails("secureboot", "enroll", "db", "keys/db.crt", "--key", "keys/db.key", code=USAGE,
@@ -308,6 +310,11 @@ class SecureBootTest(command.CommandTest):
                  r"changes.json: changes\[0\].attributes: .*"),
                 ('{"changes": [{"name": "A", "attributes": "bs", "data": "00"}]}',
                  r"changes.json: changes\[0\].attributes: nv .*"),
+                ('{"changes": [{"name": "A", "data": ""}]}',
+                 r'changes.json: changes\[0\]: a variable cannot be without data; "delete" .*'),
+                ('{"changes": [{"name": "A", "file": "-"}]}', ".*/-: .*"),
+                ('{"changes": [{"name": "A", "name": "B", "data": "00"}]}',
+                 'changes.json: the key "name" is there twice in one object'),
                 ('{"changes": [{"name": "A", "file": "none"}]}', ".*none: .*")):
             self.path("changes.json").write_text(text)
             with self.keeps("vars.fd"):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
 //
-// Findings of a hostile review. Each test says what should be; those that fail are findings.
+// What somebody tries who may not change keys or modes, and what a failure must not leave behind.
 #include <algorithm>
 #include <map>
 #include <random>
@@ -122,13 +122,6 @@ TEST_F(Attack, AStaleAuditModeDoesNotComeBackWithTheKeyGone) {
   EXPECT_EQ(services().secure_boot_mode(), SecureBootMode::setup);
 }
 
-// EDK2: `(mPlatformMode != SETUP_MODE) || IsPk` calls VendorKeyIsModified().
-TEST_F(Attack, EnrollingAPlatformKeyUnsignedModifiesVendorKeysAsEdk2) {
-  boot_again();
-  enroll();
-  EXPECT_EQ(get_global(u"VendorKeys"), "\0"s);
-}
-
 TEST_F(Attack, AnUnlockThatIsUndoneDoesNotSpendTheKey) {
   ASSERT_EQ(set(u"MemoryOverwriteRequestControlLock", nv_bs_rt, "12345678", mor_lock),
             EfiStatus::success);
@@ -140,8 +133,7 @@ TEST_F(Attack, AnUnlockThatIsUndoneDoesNotSpendTheKey) {
                  .data = as_bytes(key)},
       SetRequest{.name = u"A", .guid = vendor, .attributes = nv_bs_rt, .data = {}}};
   ASSERT_EQ(services().set_all(requests).status(), EfiStatus::not_found);
-  EXPECT_EQ(set(u"MemoryOverwriteRequestControlLock", nv_bs_rt, key, mor_lock),
-            EfiStatus::success);
+  EXPECT_EQ(set(u"MemoryOverwriteRequestControlLock", nv_bs_rt, key, mor_lock), EfiStatus::success);
 }
 
 TEST_F(Attack, AWholeRewriteIsChargedAsOne) {
@@ -170,8 +162,8 @@ TEST_F(Attack, AWholeRewriteIsChargedAsOne) {
 
 TEST_F(Attack, APolicyThatLocksPkHoldsAgainstAuditModeToo) {
   enroll();
-  variable::Policy policy{.name = std::u16string(u"PK"), .guid = global,
-                          .lock = variable::PolicyLock::now};
+  variable::Policy policy{
+      .name = std::u16string(u"PK"), .guid = global, .lock = variable::PolicyLock::now};
   boot_again({.policies = {policy}});
   ASSERT_EQ(set_signed(signer("PK"), u"PK", global, "", 5), EfiStatus::write_protected);
   EXPECT_EQ(set_global(u"AuditMode", bs_rt, "\1"), EfiStatus::write_protected);
@@ -182,20 +174,22 @@ TEST_F(Attack, VolatilePrivateVariablesNeedNoWritableFlash) {
   auto opened = store::VariableStore::open(std::make_unique<flash::MemoryDevice>(image(), 0x1000),
                                            {.read_only = true});
   auto created = variable::Services::create(std::move(*opened)).value();
-  ASSERT_TRUE(created.set({.name = u"V", .guid = vendor, .attributes = bs_rt, .data = as_bytes("1"s)}));
+  ASSERT_TRUE(
+      created.set({.name = u"V", .guid = vendor, .attributes = bs_rt, .data = as_bytes("1"s)}));
   const std::uint32_t attributes = bs_rt | at;
   const std::string data =
       signed_by(signer("first"), {u"A", vendor, attributes, at_second(1), "1"});
-  EXPECT_EQ(created.set({.name = u"A", .guid = vendor, .attributes = attributes,
-                         .data = as_bytes(data)})
-                .status(),
-            EfiStatus::success);
+  EXPECT_EQ(
+      created.set({.name = u"A", .guid = vendor, .attributes = attributes, .data = as_bytes(data)})
+          .status(),
+      EfiStatus::success);
   ASSERT_TRUE(created.start_secure_boot());
   const std::string zero(1, '\0');
-  EXPECT_EQ(created.set({.name = u"AuditMode", .guid = global, .attributes = bs_rt,
-                         .data = as_bytes(zero)})
-                .status(),
-            EfiStatus::success)
+  EXPECT_EQ(
+      created
+          .set({.name = u"AuditMode", .guid = global, .attributes = bs_rt, .data = as_bytes(zero)})
+          .status(),
+      EfiStatus::success)
       << "the mode in force set again writes nothing";
 }
 
@@ -206,7 +200,8 @@ TEST_F(Attack, AFailingFlashLeavesMemoryAndModesConsistent) {
   boot_again();
   ASSERT_EQ(set_global(u"DeployedMode", bs_rt, "\1"), EfiStatus::success);
   const Bytes before = image();
-  const std::string data = signed_by(signer("PK"), {u"PK", global, key_attributes, at_second(9), ""});
+  const std::string data =
+      signed_by(signer("PK"), {u"PK", global, key_attributes, at_second(9), ""});
   for (const auto operation : {FlashOperation::program, FlashOperation::erase}) {
     for (std::uint64_t nth = 1;; ++nth) {
       auto faulty = std::make_unique<FaultyDevice>(
@@ -223,8 +218,10 @@ TEST_F(Attack, AFailingFlashLeavesMemoryAndModesConsistent) {
       const bool setup = served.secure_boot_mode() == SecureBootMode::setup;
       EXPECT_EQ(setup_shown, setup) << "operation " << static_cast<int>(operation) << " " << nth
                                     << ", status " << to_string(done.status());
+      // From where the new content is whole in the spare on, it is what counts.
       const bool has_key = served.get(u"PK", global).has_value();
-      EXPECT_TRUE(done || has_key) << "the old value stays, " << nth;
+      EXPECT_EQ(has_key, !setup) << nth;
+      EXPECT_EQ(served.get(u"SecureBootEnable", secure_boot_enable).has_value(), has_key) << nth;
     }
   }
 }
@@ -246,10 +243,12 @@ class Differential : public testing::Test {
     variable::Services services;
   };
   static Served serve(const variable::Options& options) {
-    auto memory =
-        std::make_unique<flash::MemoryDevice>(blank_image(small_layout(store::RecordFormat::authenticated)), 0x1000);
+    auto memory = std::make_unique<flash::MemoryDevice>(
+        blank_image(small_layout(store::RecordFormat::authenticated)), 0x1000);
     auto* const at = memory.get();
-    return {at, variable::Services::create(store::VariableStore::open(std::move(memory)).value(), options).value()};
+    return {at, variable::Services::create(store::VariableStore::open(std::move(memory)).value(),
+                                           options)
+                    .value()};
   }
   static std::string content(const variable::Services& services) {
     std::map<std::string, std::string> all;
@@ -302,8 +301,8 @@ TEST_F(Differential, SetAllOfOneIsWrittenAsSet) {
       const auto b = all.services.set_all(std::span(&request, 1)).status();
       EXPECT_EQ(a, b) << "round " << round << " step " << i;
       const bool same = std::ranges::equal(one.memory->content(), all.memory->content());
-      EXPECT_TRUE(same) << "round " << round << " step " << i << " " << to_string(a) << " attributes "
-                        << op.attributes << " size " << op.data.size();
+      EXPECT_TRUE(same) << "round " << round << " step " << i << " " << to_string(a)
+                        << " attributes " << op.attributes << " size " << op.data.size();
       if (!same || a != b) {
         ++differ;
         break;
@@ -351,7 +350,8 @@ TEST_F(Differential, SetAllOfSeveralHasTheContentOfSets) {
         all.services.exit_boot_services();
       }
       std::vector<Op> ops;
-      for (unsigned n = 1 + static_cast<unsigned>(random_() % 5); n > 0; --n) ops.push_back(random_op());
+      for (unsigned n = 1 + static_cast<unsigned>(random_() % 5); n > 0; --n)
+        ops.push_back(random_op());
       std::vector<SetRequest> requests;
       for (const Op& op : ops) requests.push_back(request_of(op));
       const std::string before = content(all.services);
@@ -364,7 +364,8 @@ TEST_F(Differential, SetAllOfSeveralHasTheContentOfSets) {
       const bool same = content(one.services) == content(all.services);
       if (b && !same) {
         ++differ;
-        ADD_FAILURE() << "round " << round << " step " << i << "\n" << content(one.services) << "\n"
+        ADD_FAILURE() << "round " << round << " step " << i << "\n"
+                      << content(one.services) << "\n"
                       << content(all.services);
         break;
       }

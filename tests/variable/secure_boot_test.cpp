@@ -187,6 +187,14 @@ TEST_F(SecureBoot, CustomModeOpensTheKeysToSomebodyAtTheMachine) {
   EXPECT_EQ(modes(), "SetupMode=1 SecureBoot=0 AuditMode=0 DeployedMode=0 ");
 }
 
+TEST_F(SecureBoot, CustomModeIsNothingToWhoIsNotAtTheMachine) {
+  enroll();
+  boot_again(at_the_machine);
+  ASSERT_EQ(set(u"CustomMode", nv_bs, "\1", custom_mode), EfiStatus::success);
+  restart();
+  EXPECT_EQ(set_unsigned(u"db", databases, hash_list(1), 2), EfiStatus::security_violation);
+}
+
 TEST_F(SecureBoot, CustomModeEndsWithTheBoot) {
   enroll();
   boot_again(at_the_machine);

@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <array>
 #include <filesystem>
+#include <functional>
 #include <memory>
+#include <set>
 
 #include "efistore/base/attributes.hpp"
 #include "efistore/base/bytes.hpp"
@@ -34,6 +36,8 @@ Examples:
 
 constexpr std::size_t max_file_size_bytes = store::max_volume_size_bytes;
 constexpr std::size_t max_changes = 1024;
+/// Of one change: more than any variable has, and with all changes no more than memory has.
+constexpr std::size_t max_change_size_bytes = std::size_t{1} << 20U;
 
 struct Change {
   variable::VariableId id;
@@ -136,11 +140,15 @@ class ChangeReader {
                        ": one of \"data\", \"text\", \"utf16\" and \"file\" was expected, or "
                        "\"delete\" alone");
     }
+    if (!change.deletion && !change.append && change.data.empty()) {
+      return fail_with(place_ + ": a variable cannot be without data; \"delete\" removes it");
+    }
     return {};
   }
 
   Outcome<std::vector<std::byte>> data_from(std::string_view key, const std::string& value) {
-    if (key == "file") return read_input((directory_ / value).string(), max_file_size_bytes);
+    // A file called "-" is a file here: standard input may be what is being read.
+    if (key == "file") return read_input((directory_ / value).string(), max_change_size_bytes);
     std::optional<std::vector<std::byte>> data;
     if (key == "data") {
       data = from_hex(value);
@@ -162,15 +170,42 @@ class ChangeReader {
   std::filesystem::path directory_;
 };
 
+/// Watches the parser, which by itself lets the last of two equal keys count.
+struct DuplicateKeys {
+  std::vector<std::set<std::string>> open;
+  std::string first;
+
+  bool operator()(int /*depth*/, Json::parse_event_t event, const Json& parsed) {
+    if (event == Json::parse_event_t::object_start) open.emplace_back();
+    if (event == Json::parse_event_t::object_end) open.pop_back();
+    if (event == Json::parse_event_t::key && first.empty()) {
+      const auto key = parsed.get<std::string>();
+      if (!open.back().insert(key).second) first = key;
+    }
+    return true;
+  }
+};
+
+/// Never empty, so that what lies there is never called "-".
+std::filesystem::path folder_of(const std::string& path) {
+  const auto folder = std::filesystem::path(path).parent_path();
+  return folder.empty() ? std::filesystem::path(".") : folder;
+}
+
 Outcome<std::vector<Change>> read_changes(const std::string& path) {
   const auto bytes = read_input(path, max_file_size_bytes);
   if (!bytes) return tl::unexpected(bytes.error());
   Json document;
+  DuplicateKeys duplicates;
   try {
-    document = Json::parse(reinterpret_cast<const char*>(bytes->data()),
-                           reinterpret_cast<const char*>(bytes->data()) + bytes->size());
+    const auto* const text = reinterpret_cast<const char*>(bytes->data());
+    document = Json::parse(text, text + bytes->size(), std::ref(duplicates));
   } catch (const Json::exception& error) {
     return fail_with(fmt::format("{}: {}", path, error.what()));
+  }
+  if (!duplicates.first.empty()) {
+    return fail_with(
+        fmt::format("{}: the key \"{}\" is there twice in one object", path, duplicates.first));
   }
   if (!document.is_object() || document.size() != 1 || !document.contains("changes") ||
       !document["changes"].is_array()) {
@@ -183,8 +218,7 @@ Outcome<std::vector<Change>> read_changes(const std::string& path) {
   }
   std::vector<Change> changes;
   for (std::size_t i = 0; i < entries.size(); ++i) {
-    ChangeReader reader(entries[i], fmt::format("{}: changes[{}]", path, i),
-                        std::filesystem::path(path).parent_path());
+    ChangeReader reader(entries[i], fmt::format("{}: changes[{}]", path, i), folder_of(path));
     auto change = reader.read();
     if (!change) return tl::unexpected(change.error());
     changes.push_back(std::move(*change));

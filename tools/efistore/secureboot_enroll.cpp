@@ -31,7 +31,7 @@ struct EnrollOptions {
   std::vector<std::string> files;
   std::optional<std::string> directory;
   bool append = false;
-  std::string owner = "00000000-0000-0000-0000-000000000000";
+  std::optional<std::string> owner;
   SigningOptions signing;
 };
 
@@ -84,8 +84,8 @@ Outcome<ExitCode> enroll_one(const std::string& locator, const EnrollOptions& op
     return fail_usage(
         fmt::format("\"{}\": PK, KEK, db, dbx, dbt or dbr was expected", options.variable));
   }
-  const auto owner = Guid::parse(options.owner);
-  if (!owner) return fail_usage(fmt::format("--owner: \"{}\" is no GUID", options.owner));
+  const auto owner = options.owner ? Guid::parse(*options.owner) : Guid{};
+  if (!owner) return fail_usage(fmt::format("--owner: \"{}\" is no GUID", *options.owner));
   const auto signer = read_signing_pair(options.signing);
   if (!signer) return tl::unexpected(signer.error());
   const auto file = read_key_files(options.files, *owner);
@@ -119,7 +119,9 @@ Outcome<ExitCode> run_enroll(const GlobalOptions& global, const EnrollOptions& o
   const auto locator = global.locator();
   if (!locator) return tl::unexpected(locator.error());
   if (options.directory) {
-    if (!options.variable.empty()) return fail_usage("--all names all there is to enroll");
+    if (!options.variable.empty() || options.signing.key_file || options.owner) {
+      return fail_usage("--all stands alone: the directory has all there is to enroll");
+    }
     return enroll_all(*locator, options);
   }
   if (options.variable.empty() || options.files.empty()) {

@@ -112,14 +112,18 @@ Outcome<ExitCode> run_generate(const GenerateOptions& options) {
     }
   }
   const mode_t before = umask(0077);
+  Outcome<void> done;
+  std::vector<std::filesystem::path> made;
   for (const auto& [name, data] : *files) {
-    if (auto done = create_file((directory / name).string(), data); !done) {
-      umask(before);
-      return tl::unexpected(done.error());
-    }
+    done = create_file((directory / name).string(), data);
+    if (!done) break;
+    made.push_back(directory / name);
   }
   umask(before);
-  return ExitCode::success;
+  if (done) return ExitCode::success;
+  // Half a set is of no use, and would be in the way of the next.
+  for (const auto& path : made) std::filesystem::remove(path, error);
+  return tl::unexpected(done.error());
 }
 
 }  // namespace

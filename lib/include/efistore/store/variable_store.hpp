@@ -72,7 +72,7 @@ class VariableStore {
   const flash::Device& device() const noexcept { return *device_; }
   const Usage& usage() const noexcept { return area_.usage(); }
   /// Bytes of records, paddings included, that put() and reclaim_with() have written since opening;
-  /// what a reclaim only copies does not count.
+  /// what a reclaim only copies does not count. A rewrite by adopt() counts as one of the whole area.
   std::uint64_t written_record_bytes() const noexcept { return written_record_bytes_; }
 
   /// The live record of that name, or nullptr.
@@ -118,12 +118,13 @@ class VariableStore {
   Status replace_all(std::span<const Variable> variables);
 
   /// A store in memory with the same variables and the same space, to try changes on that are to be
-  /// made together or not at all. What is changed there reaches no flash before adopt().
-  /// Errors: read_only, damaged.
-  Result<VariableStore> staged() const;
+  /// made together or not at all. What is changed there reaches no flash before adopt(), which is
+  /// where a store that is not written refuses it.
+  VariableStore staged() const;
 
   /// Makes the variables those of `changed`, which staged() made of this store as it is now. One
-  /// change is written as put() or remove() write it, several by one rewrite.
+  /// change is written as put(), remove() or reclaim_with() write it, as it was made there, several
+  /// by one rewrite.
   /// Errors: read_only, damaged, io; with several changes also unsupported (the layout has no spare
   /// area), nothing being changed.
   /// Power loss: all old or all new.
@@ -143,6 +144,7 @@ class VariableStore {
   OpenReport report_;
   std::uint64_t written_record_bytes_ = 0;
   bool read_only_ = false;
+  bool rewritten_ = false;  ///< staged, and compacted since
 };
 
 }  // namespace efistore::store
