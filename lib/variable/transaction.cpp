@@ -34,7 +34,7 @@ EfiResult<void> transact(Services::State& state,
     reload_secure_boot(state);
     return to_efi(std::move(adopted));
   }
-  static_cast<Conditions&>(state) = copy;
+  static_cast<Conditions&>(state) = static_cast<const Conditions&>(copy);
   state.volatile_area = std::move(copy.volatile_area);
   state.recount_user();
   return {};

@@ -22,7 +22,6 @@ using variable::SecureBootMode;
 using variable::SetRequest;
 
 constexpr Guid global = guids::global_variable;
-constexpr Guid mor_control = *Guid::parse("e20939be-32d4-41be-a150-897f85d49829");
 constexpr Guid mor_lock = *Guid::parse("bb983ccf-151d-40e1-a07b-4a17be168292");
 constexpr Guid modes_kept = *Guid::parse("9467a289-f4e1-44dd-a3c5-72b39df9280a");
 constexpr std::uint32_t nv_bs_at = nv_bs | at;

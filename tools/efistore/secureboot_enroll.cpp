@@ -68,6 +68,7 @@ Outcome<ExitCode> enroll_all(const std::string& locator, const EnrollOptions& op
   auto services = open_secure_boot(locator, flash::OpenMode::read_write);
   if (!services) return tl::unexpected(services.error());
   std::vector<variable::SetRequest> requests;
+  requests.reserve(ready.size());
   for (const Ready& one : ready) {
     requests.push_back({.name = one.variable->efi_name,
                         .guid = one.variable->guid,
