@@ -72,7 +72,8 @@ class VariableStore {
   const flash::Device& device() const noexcept { return *device_; }
   const Usage& usage() const noexcept { return area_.usage(); }
   /// Bytes of records, paddings included, that put() and reclaim_with() have written since opening;
-  /// what a reclaim only copies does not count. A rewrite by adopt() counts as one of the whole area.
+  /// what a reclaim only copies does not count. A rewrite by adopt() counts as one of the whole
+  /// area.
   std::uint64_t written_record_bytes() const noexcept { return written_record_bytes_; }
 
   /// The live record of that name, or nullptr.
