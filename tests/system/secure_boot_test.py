@@ -17,6 +17,7 @@ SIGNED = NON_VOLATILE | BOOT_SERVICE | RUNTIME | 0x20
 APPEND = 0x40
 KEYS = [("PK", GLOBAL_GUID), ("KEK", GLOBAL_GUID), ("db", DATABASES_GUID)]
 FALLBACK = "EFI/BOOT/BOOTX64.EFI"
+HELLO_WORLD = pathlib.Path("/usr/lib/efitools/x86_64-linux-gnu/HelloWorld.efi")
 # Of Linux's EFI stub, and of OVMF's boot manager.
 SECURE = "UEFI Secure Boot is enabled"
 REFUSED = "Security Violation"
@@ -77,7 +78,8 @@ class SecureBootTest(support.TestCase):
         self.assert_same_variables(enrolled, self.of(store.list(), KEYS))
         self.assertIn("SecureBootEnable", [v.name for v in store.list()])
 
-        for application in (kernel, self.signed(kernel, "KEK")):
+        # Unsigned, signed by somebody else, and by a key of ours that is in no db.
+        for application in (HELLO_WORLD, kernel, self.signed(kernel, "KEK")):
             refused = ovmf.boot(store.image, code=ovmf.CODE_4M_SECURE, give_up_at=REFUSED,
                                 files={FALLBACK: application})
             self.assertIn(REFUSED, refused.serial)
