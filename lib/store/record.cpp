@@ -14,6 +14,13 @@ RecordContent::RecordContent(const Variable& variable)
   public_key_index = variable.public_key_index;
 }
 
+RecordContent::RecordContent(const Record& record)
+    : RecordContent(record.name, record.guid, record.attributes, record.data) {
+  time = record.time;
+  monotonic_count = record.monotonic_count;
+  public_key_index = record.public_key_index;
+}
+
 Variable Record::to_variable() const {
   return {.name = name,
           .guid = guid,

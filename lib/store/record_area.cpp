@@ -151,6 +151,10 @@ RecordArea::RecordArea(RecordArea&&) noexcept = default;
 RecordArea& RecordArea::operator=(RecordArea&&) noexcept = default;
 RecordArea::~RecordArea() = default;
 
+RecordArea RecordArea::in_memory() const {
+  return {mirror_, begin_, format_, nullptr};
+}
+
 void RecordArea::rebuild() {
   const RecordScan scan = scan_records(mirror_, begin_, format_);
   index_ = std::make_unique<Index>();

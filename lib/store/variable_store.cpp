@@ -234,9 +234,7 @@ Status VariableStore::replace_all(std::span<const Variable> variables) {
 }
 
 VariableStore VariableStore::staged() const {
-  const auto bytes = area_.bytes();
-  VariableStore copy(nullptr, layout_,
-                     RecordArea({bytes.begin(), bytes.end()}, area_.begin(), format(), nullptr));
+  VariableStore copy(nullptr, layout_, area_.in_memory());
   copy.report_ = report_;
   return copy;
 }
@@ -249,23 +247,13 @@ bool same_content(const Record& a, const Record& b) noexcept {
          equal_bytes(a.data, b.data);
 }
 
-RecordContent content_of(const Record& record) {
-  RecordContent content(record.name, record.guid, record.attributes, record.data);
-  content.time = record.time;
-  content.monotonic_count = record.monotonic_count;
-  content.public_key_index = record.public_key_index;
-  return content;
-}
-
 }  // namespace
 
 Status VariableStore::adopt(const VariableStore& changed) {
   const Record* put_one = nullptr;
   const Record* remove_one = nullptr;
   std::size_t changes = 0;
-  std::vector<RecordContent> all;
   for (const Record* record = changed.first(); record != nullptr; record = changed.next(*record)) {
-    all.push_back(content_of(*record));
     const Record* const present = find(record->name, record->guid);
     if (present != nullptr && same_content(*present, *record)) continue;
     put_one = record;
@@ -279,11 +267,16 @@ Status VariableStore::adopt(const VariableStore& changed) {
   if (changes == 0) return {};
   if (changes == 1) {
     if (remove_one != nullptr) return remove(*remove_one);
-    const RecordContent content = content_of(*put_one);
+    const RecordContent content(*put_one);
     // Space set aside for others can be what made it compact.
     return changed.rewritten_ ? reclaim_with(content) : put(content);
   }
   if (auto writable = check_writable(); !writable) return writable;
+  std::vector<RecordContent> all;
+  all.reserve(changed.usage().live_records);
+  for (const Record* record = changed.first(); record != nullptr; record = changed.next(*record)) {
+    all.emplace_back(*record);
+  }
   auto done = rewrite(area_.composed(all));
   if (done) written_record_bytes_ += usage().capacity;
   return done;

@@ -110,14 +110,13 @@ EfiResult<void> update_key(Services::State& state, const SetRequest& request,
 
 EfiResult<void> set_platform_key(Services::State& state, const SetRequest& request,
                                  const Authentication& authentication, bool unsigned_change) {
-  const bool present = state.nv.find(request.name, request.guid) != nullptr;
+  const bool present = has_platform_key(state);
   return transact(state, [&](Services::State& changed) -> EfiResult<void> {
     if (auto done = update_key(changed, request, authentication); !done) return done;
     if (present && unsigned_change) {
       if (auto done = vendor_keys_modified(changed); !done) return done;
     }
-    const bool present_now = changed.nv.find(request.name, request.guid) != nullptr;
-    return present == present_now ? EfiResult<void>{} : platform_key_changed(changed);
+    return has_platform_key(changed) == present ? EfiResult<void>{} : platform_key_changed(changed);
   });
 }
 
@@ -147,23 +146,13 @@ EfiResult<void> set_key(Services::State& state, const SetRequest& request) {
     }
     return set_platform_key(state, request, *authentication, open);
   }
-  const bool user_mode = state.nv.find(u"PK", guids::global_variable) != nullptr;
-  if (!open || !user_mode || !state.secure_boot.vendor_keys) {
+  if (!open || !has_platform_key(state) || !has_vendor_keys(state)) {
     return update_key(state, request, *authentication);
   }
   return transact(state, [&](Services::State& changed) -> EfiResult<void> {
     if (auto done = update_key(changed, request, *authentication); !done) return done;
     return vendor_keys_modified(changed);
   });
-}
-
-EfiResult<void> set_guarded(Services::State& state, const SetRequest& request) {
-  if (!state.physically_present) {
-    return refuse(EfiStatus::security_violation, "only somebody at the machine may change this");
-  }
-  auto done = update_variable(state, request);
-  if (done) custom_mode_set(state);
-  return done;
 }
 
 }  // namespace
@@ -176,16 +165,23 @@ EfiResult<void> process_variable(Services::State& state, const SetRequest& reque
   }
   if (is_mode_variable(request.name, request.guid)) return set_mode(state, request);
   if (is_key_variable(request.name, request.guid)) return set_key(state, request);
+  // A signature of anybody's is no presence.
+  const bool guarded = needs_physical_presence(request.name, request.guid);
+  if (guarded && !state.physically_present) {
+    return refuse(EfiStatus::security_violation, "only somebody at the machine may change this");
+  }
   if ((request.attributes & attributes::time_based_authenticated_write_access) != 0) {
     const bool deletion = is_deletion(request.attributes, payload_of(request).size());
     if (stored_attributes != 0 && deletion && state.physically_present) {
       return delete_private(state, request);
     }
-    // A signature of anybody's is no presence.
-    const bool guarded = needs_physical_presence(request.name, request.guid);
-    if (!guarded || state.physically_present) return set_private(state, request);
+    return set_private(state, request);
   }
-  if (needs_physical_presence(request.name, request.guid)) return set_guarded(state, request);
+  if (guarded) {
+    auto done = update_variable(state, request);
+    if (done) custom_mode_set(state);
+    return done;
+  }
   if ((stored_attributes & attributes::any_authenticated) != 0) {
     return refuse(EfiStatus::write_protected,
                   "an authenticated variable needs a signature to change");

@@ -50,10 +50,11 @@ EfiResult<Nodes> nodes_of(const Services::State& state, const Database& database
   return std::move(*nodes);
 }
 
-Nodes::const_iterator find_node(const Nodes& nodes, const SetRequest& request) {
-  return std::ranges::find_if(nodes, [&](const CertificateNode& node) {
+/// Tells the nodes of the variable that is asked for.
+auto is_for(const SetRequest& request) {
+  return [&request](const CertificateNode& node) {
     return node.guid == request.guid && node.name == request.name;
-  });
+  };
 }
 
 /// As much of the common name as EDK2's buffer holds, up to a NUL.
@@ -84,7 +85,7 @@ std::vector<std::byte> signer_stack(const crypto::Certificate& signer) {
 
 EfiResult<void> check_signed_first(const Nodes& nodes, const SetRequest& request,
                                    const crypto::Certificate& signer) {
-  const auto node = find_node(nodes, request);
+  const auto node = std::ranges::find_if(nodes, is_for(request));
   if (node == nodes.end()) {
     return refuse(EfiStatus::security_violation, "certdb does not tell who may change it");
   }
@@ -110,9 +111,7 @@ EfiResult<void> add_node(Services::State& state, const SetRequest& request,
   auto nodes = nodes_of(state, database);
   if (!nodes) return tl::unexpected(std::move(nodes).error());
   // What an earlier variable of the name left does not count for this one.
-  std::erase_if(*nodes, [&](const CertificateNode& node) {
-    return node.guid == request.guid && node.name == request.name;
-  });
+  std::erase_if(*nodes, is_for(request));
   const crypto::Digest digest = signer_digest(signer);
   nodes->push_back(
       {.name = std::u16string(request.name), .guid = request.guid, .certificate = digest});
@@ -128,9 +127,7 @@ EfiResult<void> remove_node(Services::State& state, const SetRequest& request) {
   const Database& database = database_for(request.attributes);
   auto nodes = nodes_of(state, database);
   if (!nodes) return tl::unexpected(std::move(nodes).error());
-  const std::size_t removed = std::erase_if(*nodes, [&](const CertificateNode& node) {
-    return node.guid == request.guid && node.name == request.name;
-  });
+  const std::size_t removed = std::erase_if(*nodes, is_for(request));
   return removed == 0 ? EfiResult<void>{} : write_nodes(state, database, *nodes);
 }
 

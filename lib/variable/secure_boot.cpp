@@ -55,15 +55,14 @@ std::optional<std::byte> byte_of(const Services::State& state, const Name& name)
   return record->data[0];
 }
 
-/// The value of one that only keep() writes: of other attributes it is somebody else's.
+/// The value of one that only keep() writes: of other attributes it is somebody else's, as all are
+/// in the normal format.
 std::optional<std::byte> kept_byte(const Services::State& state, const Name& name) {
   const store::Record* const record = state.nv.find(name.name, name.guid);
-  if (record == nullptr || record->attributes != kept_attributes) return std::nullopt;
+  if (!state.auth_supported() || record == nullptr || record->attributes != kept_attributes) {
+    return std::nullopt;
+  }
   return byte_of(state, name);
-}
-
-bool has_platform_key(const Services::State& state) {
-  return state.nv.find(platform_key.name, platform_key.guid) != nullptr;
 }
 
 /// Changes that the firmware makes for itself, whatever a caller may do at runtime.
@@ -105,7 +104,7 @@ EfiResult<void> show_modes(Services::State& state) {
   if (auto done = show(state, setup_mode, !has_key); !done) return done;
   if (auto done = show(state, audit_mode, mode == SecureBootMode::audit); !done) return done;
   if (auto done = show(state, deployed_mode, mode == SecureBootMode::deployed); !done) return done;
-  if (auto done = show(state, vendor_keys, state.secure_boot.vendor_keys); !done) return done;
+  if (auto done = show(state, vendor_keys, has_vendor_keys(state)); !done) return done;
   if (state.at_runtime() && state.volatile_area.find(secure_boot.name, secure_boot.guid) != nullptr)
     return {};
   const bool enabled = byte_of(state, secure_boot_enable).value_or(on) == on;
@@ -124,10 +123,9 @@ EfiResult<void> enter_audit_mode(Services::State& state) {
     if (auto allowed = check_variable(state, deletion); !allowed) return allowed;
   }
   if (auto done = forget(state, platform_key); !done) return done;
-  state.secure_boot.audit = true;
-  state.secure_boot.deployed = false;
+  if (auto done = platform_key_changed(state); !done) return done;
   if (auto done = keep(state, audit_mode_kept, kept_attributes, on); !done) return done;
-  return platform_key_changed(state);
+  return refresh_secure_boot(state);
 }
 
 EfiResult<void> set_audit_mode(Services::State& state, bool wanted) {
@@ -154,7 +152,6 @@ EfiResult<void> set_deployed_mode(Services::State& state, bool wanted) {
   if (!wanted && !state.physically_present) {
     return no_transition("only somebody at the machine can leave deployed mode");
   }
-  state.secure_boot.deployed = wanted;
   auto kept = wanted ? keep(state, deployed_mode_kept, kept_attributes, on)
                      : forget(state, deployed_mode_kept);
   if (!kept) return kept;
@@ -163,11 +160,21 @@ EfiResult<void> set_deployed_mode(Services::State& state, bool wanted) {
 
 }  // namespace
 
+bool has_vendor_keys(const Services::State& state) noexcept {
+  return kept_byte(state, vendor_keys_kept) != off;
+}
+
+bool has_platform_key(const Services::State& state) noexcept {
+  return state.nv.find(platform_key.name, platform_key.guid) != nullptr;
+}
+
 SecureBootMode secure_boot_mode(const Services::State& state) noexcept {
-  if (!has_platform_key(state)) {
-    return state.secure_boot.audit ? SecureBootMode::audit : SecureBootMode::setup;
+  if (has_platform_key(state)) {
+    const bool deployed = kept_byte(state, deployed_mode_kept) == on;
+    return deployed ? SecureBootMode::deployed : SecureBootMode::user;
   }
-  return state.secure_boot.deployed ? SecureBootMode::deployed : SecureBootMode::user;
+  const bool audit = kept_byte(state, audit_mode_kept) == on;
+  return audit ? SecureBootMode::audit : SecureBootMode::setup;
 }
 
 bool keys_are_open(const Services::State& state) noexcept {
@@ -176,14 +183,6 @@ bool keys_are_open(const Services::State& state) noexcept {
   // Custom mode is of a boot, and of the firmware: it ends where the operating system begins.
   return state.physically_present && !state.at_runtime() &&
          !state.secure_boot.custom_mode_of_earlier_boot && byte_of(state, custom_mode) == on;
-}
-
-void load_secure_boot(Services::State& state) {
-  if (!state.auth_supported()) return;
-  const bool has_key = has_platform_key(state);
-  state.secure_boot.audit = !has_key && kept_byte(state, audit_mode_kept) == on;
-  state.secure_boot.deployed = has_key && kept_byte(state, deployed_mode_kept) == on;
-  state.secure_boot.vendor_keys = kept_byte(state, vendor_keys_kept) != off;
 }
 
 EfiResult<void> show_secure_boot(Services::State& state) {
@@ -207,27 +206,17 @@ void custom_mode_set(Services::State& state) noexcept {
   state.secure_boot.custom_mode_of_earlier_boot = false;
 }
 
-void reload_secure_boot(Services::State& state) {
-  load_secure_boot(state);
-  // What is shown is in memory, where there is room for what was there before.
-  (void)refresh_secure_boot(state);
-}
-
 EfiResult<void> refresh_secure_boot(Services::State& state) {
   return state.secure_boot.shown ? show_modes(state) : EfiResult<void>{};
 }
 
 EfiResult<void> platform_key_changed(Services::State& state) {
-  SecureBootFlags& flags = state.secure_boot;
   const bool has_key = has_platform_key(state);
-  const bool audited = has_key && flags.audit;
-  flags.audit = !has_key && flags.audit;
-  flags.deployed = audited;
-  // Also what firmware that does not know of it has left of a mode that was over.
-  auto kept = flags.audit ? EfiResult<void>{} : forget(state, audit_mode_kept);
-  if (!kept) return kept;
-  kept = audited ? keep(state, deployed_mode_kept, kept_attributes, on)
-                 : forget(state, deployed_mode_kept);
+  const bool audited = has_key && kept_byte(state, audit_mode_kept) == on;
+  // Also what firmware that does not know of them has left of modes that were over.
+  if (auto done = forget(state, audit_mode_kept); !done) return done;
+  auto kept = audited ? keep(state, deployed_mode_kept, kept_attributes, on)
+                      : forget(state, deployed_mode_kept);
   if (!kept) return kept;
   if (!state.at_runtime()) {
     auto done = has_key ? keep(state, secure_boot_enable, boot_attributes, on)
@@ -238,8 +227,7 @@ EfiResult<void> platform_key_changed(Services::State& state) {
 }
 
 EfiResult<void> vendor_keys_modified(Services::State& state) {
-  if (!state.secure_boot.vendor_keys) return {};
-  state.secure_boot.vendor_keys = false;
+  if (!has_vendor_keys(state)) return {};
   if (auto done = keep(state, vendor_keys_kept, kept_attributes, off); !done) return done;
   return refresh_secure_boot(state);
 }

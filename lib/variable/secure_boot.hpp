@@ -19,14 +19,14 @@
 
 namespace efistore::variable {
 
+/// Whether PK is enrolled.
+bool has_platform_key(const Services::State& state) noexcept;
+
 SecureBootMode secure_boot_mode(const Services::State& state) noexcept;
 
 /// True if changes of keys need no signature: setup and audit mode, and custom mode with somebody
 /// at the machine.
 bool keys_are_open(const Services::State& state) noexcept;
-
-/// Takes the flags from the store, as it is opened.
-void load_secure_boot(Services::State& state);
 
 /// Services::start_secure_boot().
 EfiResult<void> show_secure_boot(Services::State& state);
@@ -35,6 +35,8 @@ EfiResult<void> show_secure_boot(Services::State& state);
 /// with that change.
 EfiResult<void> platform_key_changed(Services::State& state);
 
+/// Whether no key was changed without a signature yet.
+bool has_vendor_keys(const Services::State& state) noexcept;
 /// Notes that keys were changed without a signature (EDK2's VendorKeyIsModified()).
 EfiResult<void> vendor_keys_modified(Services::State& state);
 
@@ -46,10 +48,6 @@ EfiResult<void> set_mode(Services::State& state, const SetRequest& request);
 
 /// CustomMode was set by this boot, and counts.
 void custom_mode_set(Services::State& state) noexcept;
-
-/// After a change that failed, of which the flash may hold more than was known: takes the flags
-/// from it again.
-void reload_secure_boot(Services::State& state);
 
 /// Makes the volatile variables, where they are shown, say what is.
 EfiResult<void> refresh_secure_boot(Services::State& state);

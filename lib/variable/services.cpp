@@ -33,10 +33,6 @@ VariableView view_of(const store::Record& record) noexcept {
           .time = record.time};
 }
 
-bool visible(const Services::State& state, const store::Record& record) noexcept {
-  return !state.at_runtime() || (record.attributes & attributes::runtime_access) != 0;
-}
-
 }  // namespace
 
 Services::State::State(store::VariableStore opened, const Limits& size_limits,
@@ -51,7 +47,6 @@ Services::State::State(store::VariableStore opened, const Limits& size_limits,
                  .policies = PolicyTable(options.policy_disable_allowed)},
       nv(std::move(opened)),
       volatile_area(make_volatile_area(size_limits.volatile_store_size, nv.format())) {
-  load_secure_boot(*this);
   recount_user();
 }
 
@@ -137,7 +132,7 @@ Result<Services> Services::create(store::VariableStore store, const Options& opt
 
 EfiResult<VariableView> Services::get(std::u16string_view name, const Guid& guid) const {
   const Existing existing = state_->find(name, guid);
-  if (!existing || !visible(*state_, *existing.record)) return refuse(EfiStatus::not_found);
+  if (!existing || !state_->shows(*existing.record)) return refuse(EfiStatus::not_found);
   return view_of(*existing.record);
 }
 
@@ -150,7 +145,7 @@ EfiResult<VariableView> Services::get_next(std::u16string_view name, const Guid&
     record = volatile_area.first();
   } else {
     const Existing current = state_->find(name, guid);
-    if (!current || !visible(*state_, *current.record)) {
+    if (!current || !state_->shows(*current.record)) {
       return refuse(EfiStatus::invalid_parameter,
                     "there is no variable of that name to go on from");
     }
@@ -166,7 +161,7 @@ EfiResult<VariableView> Services::get_next(std::u16string_view name, const Guid&
     }
     // A volatile variable hides a non-volatile one of its name.
     const bool hidden = !in_volatile && volatile_area.find(record->name, record->guid) != nullptr;
-    if (!hidden && visible(*state_, *record)) return view_of(*record);
+    if (!hidden && state_->shows(*record)) return view_of(*record);
     record = in_volatile ? volatile_area.next(*record) : nv.next(*record);
   }
 }

@@ -19,7 +19,7 @@ EfiResult<void> set_variable(Services::State& state, const SetRequest& request) 
   std::uint32_t stored = 0;
   if (const Existing existing = state.find(request.name, request.guid)) {
     stored = existing.record->attributes;
-    if (state.at_runtime() && (stored & attributes::runtime_access) == 0) {
+    if (!state.shows(*existing.record)) {
       return refuse(EfiStatus::write_protected,
                     "a boot-only variable cannot be changed at runtime");
     }

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include "efistore/base/attributes.hpp"
 #include "efistore/store/record_area.hpp"
 #include "efistore/store/variable_store.hpp"
 #include "efistore/variable/services.hpp"
@@ -33,12 +34,8 @@ struct MemoryOverwriteLock {
   std::optional<Key> key;  ///< none: locked until reset
 };
 
-/// How secure boot stands, besides the keys (UEFI 2.10, 32.3). Whether there is a platform key is
-/// looked up in the store.
+/// What this boot knows of secure boot besides what is in the store.
 struct SecureBootFlags {
-  bool audit = false;     ///< counts as long as there is no platform key
-  bool deployed = false;  ///< counts as long as there is one
-  bool vendor_keys = true;
   /// CustomMode could not be taken back when this boot started.
   bool custom_mode_of_earlier_boot = false;
   /// The volatile variables that show all this exist.
@@ -74,6 +71,10 @@ struct Services::State : Conditions {
 
   Existing find(std::u16string_view name, const Guid& guid) const noexcept;
   bool at_runtime() const noexcept { return phase == Phase::runtime; }
+  /// Boot-only variables vanish from view when runtime begins.
+  bool shows(const store::Record& record) const noexcept {
+    return !at_runtime() || (record.attributes & attributes::runtime_access) != 0;
+  }
   bool auth_supported() const noexcept { return nv.format() == store::RecordFormat::authenticated; }
   std::uint32_t header_size() const noexcept { return store::record_header_size(nv.format()); }
 

@@ -6,11 +6,6 @@ namespace efistore::variable {
 
 namespace {
 
-store::RecordArea copy_of(const store::RecordArea& area) {
-  const auto bytes = area.bytes();
-  return {{bytes.begin(), bytes.end()}, area.begin(), area.format(), nullptr};
-}
-
 /// What is not undone with the rest: a store that was found too small says so in VarErrorFlag, and
 /// whoever guessed a key of the memory-overwrite lock has had the one guess there is.
 void keep_of_failure(Services::State& state, const Services::State& failed) {
@@ -25,13 +20,15 @@ void keep_of_failure(Services::State& state, const Services::State& failed) {
 
 EfiResult<void> transact(Services::State& state,
                          const std::function<EfiResult<void>(Services::State&)>& make) {
-  Services::State copy(state, state.nv.staged(), copy_of(state.volatile_area));
+  Services::State copy(state, state.nv.staged(), state.volatile_area.in_memory());
   if (auto made = make(copy); !made) {
     keep_of_failure(state, copy);
     return made;
   }
   if (auto adopted = state.nv.adopt(copy.nv); !adopted) {
-    reload_secure_boot(state);
+    // Of a change that failed the flash may hold more than was known. What is shown is in memory,
+    // where there is room for what was there before.
+    (void)refresh_secure_boot(state);
     return to_efi(std::move(adopted));
   }
   static_cast<Conditions&>(state) = static_cast<const Conditions&>(copy);

@@ -155,9 +155,7 @@ EfiResult<void> check_variable(const Services::State& state, const SetRequest& r
   const auto lookup = [&state](std::u16string_view name, const Guid& guid) {
     const Existing existing = state.find(name, guid);
     using Data = std::optional<std::span<const std::byte>>;
-    const bool visible =
-        existing &&
-        (!state.at_runtime() || (existing.record->attributes & attributes::runtime_access) != 0);
+    const bool visible = existing && state.shows(*existing.record);
     return visible ? Data(existing.record->data) : Data();
   };
   return state.policies.check({.name = request.name,

@@ -14,7 +14,7 @@ CLANG_FORMAT = "clang-format-14"
 MAX_LINES = 600
 CXX_SUFFIXES = {".c", ".cpp", ".h", ".hpp"}
 SOURCE_SUFFIXES = CXX_SUFFIXES | {".py", ".cmake", ".sh"}
-LICENCE_LINE = re.compile(r"SPDX-License-Identifier: (BSD-2-Clause-Patent|GPL-2\.0-only)\b")
+LICENCE_LINE = re.compile(r"SPDX-License-Identifier: \(?(BSD-2-Clause-Patent|GPL-2\.0-only)\b")
 # Kernel code is under the kernel's licence and in the kernel's style.
 KERNEL_DIR = pathlib.PurePath("kmod")
 # Scripts that run inside a guest have a root directory of their own.

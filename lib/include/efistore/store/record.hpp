@@ -38,6 +38,8 @@ struct Variable {
   friend bool operator==(const Variable&, const Variable&) = default;
 };
 
+struct Record;
+
 /// What is to be written, in the caller's memory.
 struct RecordContent {
   std::u16string_view name;
@@ -53,6 +55,8 @@ struct RecordContent {
       : name(record_name), guid(record_guid), attributes(record_attributes), data(record_data) {}
   /// Views `variable`, which must outlive this.
   explicit RecordContent(const Variable& variable);
+  /// Views `record`, which must outlive this.
+  explicit RecordContent(const Record& record);
 };
 
 /// A live record in the index. Valid until the next change of the store it came from.

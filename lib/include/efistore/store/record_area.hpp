@@ -54,6 +54,9 @@ class RecordArea {
   RecordArea& operator=(RecordArea&&) noexcept;
   ~RecordArea();
 
+  /// The same records in memory alone.
+  RecordArea in_memory() const;
+
   RecordFormat format() const noexcept { return format_; }
   std::span<const std::byte> bytes() const noexcept { return mirror_; }
   std::uint32_t begin() const noexcept { return begin_; }
