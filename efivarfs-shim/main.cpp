@@ -22,11 +22,11 @@
 #include "efistore/variable/write_budget.hpp"
 
 #include "common/escape.hpp"
+#include "common/firmware_boot.hpp"
 #include "common/locator.hpp"
 #include "common/outcome.hpp"
 #include "common/policies.hpp"
 #include "file_system.hpp"
-#include "firmware_boot.hpp"
 #include "fuse_operations.hpp"
 #include "loop_signals.hpp"
 #include "mount_point.hpp"
@@ -171,7 +171,7 @@ tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
   // Before the store is written to: a mount that cannot be is not a boot.
   auto mount_point = prepare_mount_point(options.mount_point, options.replace);
   if (!mount_point) return failure(std::move(mount_point).error());
-  if (const auto booted = boot_firmware(*services); !booted) {
+  if (const auto booted = tools::boot_firmware(*services); !booted) {
     complain(fmt::format("{}: what firmware sets at boot is out of date: {}: {}", options.store,
                          to_string(booted.status()), booted.error().reason));
   }

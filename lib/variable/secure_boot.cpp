@@ -83,13 +83,15 @@ EfiResult<void> forget(Services::State& state, const Name& name) {
   if (!state.write_ready) {
     return refuse(EfiStatus::not_available_yet, "the flash cannot be written yet");
   }
-  return to_efi(state.nv.remove(*present));
+  return remove_variable(state, {present, false});
 }
 
 EfiResult<void> show(Services::State& state, const Name& name, std::span<const std::byte> data) {
   const store::Record* const present = state.volatile_area.find(name.name, name.guid);
   if (present != nullptr && equal_bytes(present->data, data)) return {};
-  return write_volatile(state, {name.name, name.guid, shown_attributes, data});
+  auto done = write_volatile(state, {name.name, name.guid, shown_attributes, data});
+  if (done) state.changes.note(name.name, name.guid);
+  return done;
 }
 
 EfiResult<void> show(Services::State& state, const Name& name, bool value) {

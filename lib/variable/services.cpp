@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "efistore/base/attributes.hpp"
 #include "efistore/variable/variable_id.hpp"
@@ -85,6 +86,16 @@ void Services::State::recount_user() {
     const bool common = (record.attributes & attributes::hardware_error_record) == 0;
     if (common && is_user_name(*this, record.name, record.guid)) user_used += record.size;
   });
+}
+
+void ChangeLog::note(std::u16string_view name, const Guid& guid) {
+  if (incomplete) return;
+  if (ids.size() == max_ids) {
+    ids.clear();
+    incomplete = true;
+    return;
+  }
+  ids.push_back({std::u16string(name), guid});
 }
 
 Services::Services(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -321,6 +332,10 @@ EfiResult<bool> Services::reclaim_when_idle() {
     return tl::unexpected(std::move(done).error());
   }
   return true;
+}
+
+ChangeLog Services::take_changes() {
+  return std::exchange(state_->changes, {});
 }
 
 const store::VariableStore& Services::store() const noexcept {

@@ -62,6 +62,7 @@ struct Conditions {
   PropertyTable properties{};
   std::string platform_lang_codes{};
   std::string lang_codes{};
+  ChangeLog changes{};
 };
 
 struct Services::State : Conditions {
@@ -124,6 +125,9 @@ EfiResult<void> update_languages(Services::State& state, const SetRequest& reque
 /// is stored is the time given, or of an append the later one.
 EfiResult<void> update_variable(Services::State& state, const SetRequest& request,
                                 const std::optional<EfiTime>& time = std::nullopt);
+
+/// Deletes a variable that is there, whoever asks.
+EfiResult<void> remove_variable(Services::State& state, const Existing& existing);
 
 /// Puts a volatile variable, whoever asks.
 EfiResult<void> write_volatile(Services::State& state, const store::RecordContent& content);

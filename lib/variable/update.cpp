@@ -169,6 +169,14 @@ EfiResult<void> write_volatile(Services::State& state, const RecordContent& cont
   return {};
 }
 
+EfiResult<void> remove_variable(Services::State& state, const Existing& existing) {
+  const store::Record& record = *existing.record;
+  VariableId id{std::u16string(record.name), record.guid};
+  Status done = existing.is_volatile ? state.volatile_area.remove(record) : state.nv.remove(record);
+  if (done) state.changes.note(id.name, id.guid);
+  return to_efi(std::move(done));
+}
+
 EfiResult<void> update_variable(Services::State& state, const SetRequest& request,
                                 const std::optional<EfiTime>& time) {
   const Existing existing = state.find(request.name, request.guid);
@@ -188,10 +196,8 @@ EfiResult<void> update_variable(Services::State& state, const SetRequest& reques
   if (existing) {
     if (auto allowed = check_existing(state, existing); !allowed) return allowed;
     const store::Record& record = *existing.record;
-    if (is_deletion(request.attributes, request.data.size())) {
-      return to_efi(existing.is_volatile ? state.volatile_area.remove(record)
-                                         : state.nv.remove(record));
-    }
+    if (is_deletion(request.attributes, request.data.size()))
+      return remove_variable(state, existing);
     if (append) {
       if (record.data.size() + request.data.size() > max_data_size(state, record)) {
         return refuse(
@@ -210,9 +216,13 @@ EfiResult<void> update_variable(Services::State& state, const SetRequest& reques
     if (is_deletion(request.attributes, request.data.size())) return refuse(EfiStatus::not_found);
     if (auto allowed = check_creation(state, request); !allowed) return allowed;
   }
+  // The request's name may be the record's own, which a reclaim moves.
+  const std::u16string name(request.name);
   auto done = to_flash ? write_non_volatile(state, content, moves ? nullptr : existing.record)
                        : write_volatile(state, content);
-  if (!done || !moves) return done;
+  if (!done) return done;
+  state.changes.note(name, request.guid);
+  if (!moves) return done;
   return to_efi(existing.is_volatile ? state.volatile_area.remove(*existing.record)
                                      : state.nv.remove(*existing.record));
 }

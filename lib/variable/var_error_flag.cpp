@@ -22,7 +22,7 @@ void record_error(Services::State& state, std::byte flag) {
   const store::Record* const record = state.nv.find(flag_name, flag_guid);
   if (state.phase == Phase::boot_early || record == nullptr || record->data.size() != 1) return;
   // A failure to note a failure has nobody to be told to; the value in memory stays.
-  (void)state.nv.clear_data_bits(*record, 0, flag);
+  if (state.nv.clear_data_bits(*record, 0, flag)) state.changes.note(flag_name, flag_guid);
 }
 
 EfiResult<void> initialize_error_flag(Services::State& state) {

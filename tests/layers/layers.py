@@ -19,6 +19,8 @@ MAY_INCLUDE = {
     "flash": {"flash", "base"},
     "store": {"store", "flash", "base"},
     "variable": {"variable", "crypto", "store", "flash", "base"},
+    "mm": {"mm", "variable", "store", "base"},
+    "runtime": {"runtime", "mm", "variable", "store", "base"},
     "exchange": {"exchange", "store", "flash", "base"},
 }
 PUBLIC_DIR = pathlib.PurePath("lib/include/efistore")

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
 //
 // What a mount writes to the store, and what it does not.
-#include "firmware_boot.hpp"
+#include "common/firmware_boot.hpp"
 
 #include <gtest/gtest.h>
 
@@ -55,7 +55,7 @@ class BootFirmware : public ::testing::Test {
         std::move(*variable::Services::create(std::move(*store), {.phase = Phase::boot_early})));
     counting_->reset();
   }
-  EfiStatus boot() { return boot_firmware(*services_).status(); }
+  EfiStatus boot() { return tools::boot_firmware(*services_).status(); }
   EfiStatus set(std::u16string_view name, const Guid& guid, std::string_view data) {
     return services_
         ->set({.name = name,

@@ -19,6 +19,7 @@
 #include "efistore/variable/limits.hpp"
 #include "efistore/variable/policy.hpp"
 #include "efistore/variable/var_check.hpp"
+#include "efistore/variable/variable_id.hpp"
 
 namespace efistore::variable {
 
@@ -84,6 +85,17 @@ enum class SecureBootMode {
   user,      ///< keys change by signature
   audit,     ///< as setup; images are not refused but recorded
   deployed,  ///< as user, and not left but by somebody at the machine
+};
+
+/// Which variables have changed, whoever was asked to change what, in the order of the changes; of
+/// more than `max_ids`, only that there were more.
+struct ChangeLog {
+  static constexpr std::size_t max_ids = 256;
+
+  std::vector<VariableId> ids{};
+  bool incomplete = false;
+
+  void note(std::u16string_view name, const Guid& guid);
 };
 
 class Services {
@@ -166,6 +178,9 @@ class Services {
   /// it. At strict runtime, and for a store that is not written, there is nothing to do. Errors: as
   /// reclaim().
   EfiResult<bool> reclaim_when_idle();
+
+  /// What changed since this was last called, and not what a failure took back.
+  ChangeLog take_changes();
 
   const store::VariableStore& store() const noexcept;
   const Limits& limits() const noexcept;

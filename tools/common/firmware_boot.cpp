@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
-#include "firmware_boot.hpp"
+#include "common/firmware_boot.hpp"
 
-namespace efistore::shim {
+namespace efistore::tools {
 
-variable::EfiResult<void> boot_firmware(variable::Services& services) {
+variable::EfiResult<void> boot_firmware(variable::Services& services, bool stay_in_boot) {
   variable::EfiResult<void> done = services.start_secure_boot();
   const store::VariableStore& store = services.store();
   if (!store.read_only() && !store.report().damaged) {
@@ -13,8 +13,8 @@ variable::EfiResult<void> boot_firmware(variable::Services& services) {
     auto made_room = services.ready_to_boot();
     if (done) done = std::move(made_room);
   }
-  services.exit_boot_services();
+  if (!stay_in_boot) services.exit_boot_services();
   return done;
 }
 
-}  // namespace efistore::shim
+}  // namespace efistore::tools

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+#include "efistore/mm/dispatcher.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "efistore/mm/frame.hpp"
+
+#include "state.hpp"
+
+namespace efistore::mm {
+
+namespace {
+
+/// What lists and transactions may have, where variables are small.
+constexpr std::size_t min_payload_limit = 64U << 10;
+
+std::size_t buffer_size_for(const variable::Services& services) noexcept {
+  return max_header_size + function_header_size +
+         std::max(variable_payload_limit(services), min_payload_limit);
+}
+
+/// For a request in which there is no place for a status.
+std::size_t reply_malformed(std::span<std::byte> buffer, EfiStatus status) noexcept {
+  const FrameHeader header{.version = HeaderVersion::v1,
+                           .protocol = guids::management_protocol,
+                           .message_size = function_header_size};
+  write_frame_header(buffer, header);
+  const auto message = buffer.subspan(header_size(header.version));
+  put(message, 0, static_cast<std::uint64_t>(ManagementFunction::malformed));
+  put(message, 8, static_cast<std::uint64_t>(status));
+  return header.frame_size();
+}
+
+std::string_view name_of(Rights right) noexcept {
+  switch (right) {
+    case Rights::read:
+      return "read";
+    case Rights::write:
+      return "write";
+    case Rights::lock:
+      return "lock";
+    case Rights::update:
+      return "update";
+    case Rights::none:
+    case Rights::all:
+      break;
+  }
+  return "all";
+}
+
+}  // namespace
+
+void Call::resize_reply(std::size_t size) noexcept {
+  reply_size = std::min(size, room.size());
+  if (reply_size > payload.size()) {
+    std::ranges::fill(room.first(reply_size).subspan(payload.size()), std::byte{0});
+  }
+}
+
+EfiResult<void> call_function(std::span<const Function> functions, std::uint64_t number,
+                              Call& call) {
+  const auto function = std::ranges::find(functions, number, &Function::number);
+  if (function == functions.end()) {
+    return refuse(EfiStatus::unsupported, fmt::format("there is no function {}", number));
+  }
+  if (!includes(call.caller.rights, function->right)) {
+    return refuse(EfiStatus::access_denied, fmt::format("the caller does not have the right \"{}\"",
+                                                        name_of(function->right)));
+  }
+  if (function->changes && !call.state.writable) {
+    return refuse(EfiStatus::not_available_yet, "the flash cannot be written yet");
+  }
+  if (call.payload.size() < function->min_payload_size) {
+    return refuse(EfiStatus::invalid_parameter,
+                  fmt::format("a payload of {} bytes: function {} has {} or more",
+                              call.payload.size(), number, function->min_payload_size));
+  }
+  return function->handle(call);
+}
+
+EfiResult<std::u16string> read_name(std::span<const std::byte> bytes) {
+  const std::size_t characters = bytes.size() / sizeof(char16_t);
+  std::u16string name;
+  name.reserve(characters);
+  ByteReader reader(bytes);
+  for (std::size_t i = 0; i < characters; ++i) name.push_back(static_cast<char16_t>(reader.u16()));
+  if (name.empty() || name.back() != u'\0') {
+    return refuse(EfiStatus::access_denied,
+                  fmt::format("a name of {} bytes does not end in a NUL", bytes.size()));
+  }
+  name.resize(name.find(u'\0'));
+  return name;
+}
+
+void write_name(std::span<std::byte> out, std::u16string_view name) noexcept {
+  ByteWriter writer(out);
+  for (const char16_t c : name) writer.u16(static_cast<std::uint16_t>(c));
+  writer.u16(0);
+}
+
+Dispatcher::Dispatcher(variable::Services& services, const Backends& backends)
+    : state_(new State{.services = &services, .backends = backends}) {
+  state_->buffer.resize(buffer_size_for(services));
+}
+
+Dispatcher::Dispatcher(Dispatcher&&) noexcept = default;
+Dispatcher& Dispatcher::operator=(Dispatcher&&) noexcept = default;
+Dispatcher::~Dispatcher() = default;
+
+void Dispatcher::serve_with(variable::Services& services, bool writable) {
+  state_->services = &services;
+  state_->writable = writable;
+  state_->buffer.resize(buffer_size_for(services));
+}
+
+std::span<std::byte> Dispatcher::buffer() noexcept {
+  return state_->buffer;
+}
+
+std::size_t Dispatcher::serve(std::size_t request_size, const Caller& caller) {
+  State& state = *state_;
+  const std::span<std::byte> buffer = state.buffer;
+  const auto refused = [&](EfiStatus status, std::string text) {
+    state.reason = {.session = caller.session, .status = status, .text = std::move(text)};
+    return reply_malformed(buffer, status);
+  };
+  const auto header = parse_frame_header(buffer.first(request_size));
+  if (!header) return refused(EfiStatus::invalid_parameter, header.error().message);
+  const bool policy = header->protocol == guids::policy_protocol;
+  const bool management = header->protocol == guids::management_protocol;
+  if (!policy && !management && header->protocol != guids::variable_protocol) {
+    return refused(EfiStatus::not_found,
+                   fmt::format("nobody speaks the protocol {}", to_string(header->protocol)));
+  }
+  const std::size_t least = policy ? policy_header_size : function_header_size;
+  const auto message = buffer.subspan(header_size(header->version), header->message_size);
+  if (message.size() < least) {
+    return refused(EfiStatus::invalid_parameter,
+                   fmt::format("a message of {} bytes: its header has {}", message.size(), least));
+  }
+
+  EfiResult<void> done;
+  FrameHeader reply = *header;
+  std::uint64_t number = 0;
+  if (policy) {
+    done = serve_policy(state, caller, message);
+    put(message, 12, static_cast<std::uint64_t>(done.status()));
+  } else {
+    number = ByteReader(message).u64();
+    // A reply may be longer than its request, never than the buffer.
+    const auto room = buffer.subspan(header_size(header->version) + function_header_size);
+    Call call{.state = state,
+              .caller = caller,
+              .payload = room.first(message.size() - function_header_size),
+              .room = room,
+              .reply_size = message.size() - function_header_size};
+    done = call_function(management ? management_functions() : variable_functions(), number, call);
+    reply.message_size = function_header_size + call.reply_size;
+    write_frame_header(buffer, reply);
+    put(message, 8, static_cast<std::uint64_t>(done.status()));
+  }
+  state.history.add(state.services->take_changes());
+  const bool asks_why =
+      management && number == static_cast<std::uint64_t>(ManagementFunction::last_reason);
+  if (!done) {
+    state.reason = {
+        .session = caller.session, .status = done.status(), .text = std::move(done.error().reason)};
+  } else if (!asks_why && state.reason.session == caller.session) {
+    state.reason = {};
+  }
+  return reply.frame_size();
+}
+
+void Dispatcher::end_session(std::uint64_t session) noexcept {
+  if (state_->backends.capsules != nullptr) state_->backends.capsules->cancel(session);
+}
+
+std::uint64_t Dispatcher::changes() const noexcept {
+  return state_->history.latest();
+}
+
+std::uint32_t Dispatcher::ready() const noexcept {
+  return ready_read | (state_->writable ? ready_write : 0U);
+}
+
+}  // namespace efistore::mm

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+//
+// The frames that the daemon serves, as pcapng: efistore-formats(5) has the pseudo-header in front
+// of each.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+
+#include "efistore/base/result.hpp"
+#include "efistore/base/unique_fd.hpp"
+
+#include "common/capture_format.hpp"
+
+namespace efistore::daemon {
+
+/// Writes a capture. What cannot be written ends it: requests are served all the same.
+class Capture {
+ public:
+  /// Begins a new file at `path`, readable to its owner alone: frames hold what variables hold.
+  /// Errors: already_exists, permission, io.
+  static Result<Capture> create(const std::filesystem::path& path);
+
+  /// Errors: no_space, io.
+  Status add(const tools::CapturedFrame& frame);
+
+ private:
+  explicit Capture(UniqueFd fd) : fd_(std::move(fd)) {}
+
+  UniqueFd fd_;
+};
+
+}  // namespace efistore::daemon

@@ -1,0 +1,200 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+//
+// efistored: the MM side as a daemon.
+#include <fmt/format.h>
+#include <syslog.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "backing.hpp"
+#include "capsule_spool.hpp"
+#include "common/locator.hpp"
+#include "common/outcome.hpp"
+#include "common/policies.hpp"
+#include "options.hpp"
+#include "sandbox.hpp"
+#include "server.hpp"
+#include "service_manager.hpp"
+#include "socket.hpp"
+
+namespace efistore::daemon {
+namespace {
+
+using tools::ExitCode;
+
+void complain(const std::string& message) {
+  tools::print_message("efistored", message);
+}
+
+/// The socket file that was made here goes with the daemon; one of the service manager stays.
+class SocketFile {
+ public:
+  SocketFile() = default;
+  explicit SocketFile(std::string path) : path_(std::move(path)) {}
+  SocketFile(const SocketFile&) = delete;
+  SocketFile& operator=(const SocketFile&) = delete;
+  SocketFile(SocketFile&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  SocketFile& operator=(SocketFile&& other) noexcept {
+    std::swap(path_, other.path_);
+    return *this;
+  }
+  ~SocketFile() {
+    if (!path_.empty()) ::unlink(path_.c_str());
+  }
+
+ private:
+  std::string path_;
+};
+
+struct Listening {
+  UniqueFd fd{};
+  SocketFile file{};
+};
+
+Result<Listening> listen(const Options& options) {
+  auto passed = take_listening_socket();
+  if (!passed) return forward(std::move(passed));
+  if (*passed) return Listening{.fd = std::move(**passed)};
+  const std::string path = options.socket.value_or(std::string(tools::daemon_socket));
+  auto fd = listen_at(path);
+  if (!fd) return forward(std::move(fd));
+  return Listening{.fd = std::move(*fd), .file = SocketFile(path)};
+}
+
+Result<Confinement> confinement_of(const Options& options, const Backing& backing) {
+  Confinement confinement;
+  if (options.user) {
+    auto user = find_user(*options.user);
+    if (!user) return forward(std::move(user));
+    confinement.user = std::move(*user);
+  }
+  confinement.writable.push_back(backing.folder());
+  if (options.capsule_folder) confinement.writable.emplace_back(*options.capsule_folder);
+  confinement.readable.emplace_back(tools::boot_id_file);
+  // What a reload looks at.
+  if (options.config) confinement.readable.emplace_back(*options.config);
+  for (const char* const path : {"/etc/passwd", "/etc/group", "/etc/nsswitch.conf"}) {
+    confinement.readable.emplace_back(path);
+  }
+  return confinement;
+}
+
+/// What a reload takes from the configuration; the rest needs a restart.
+void reload(Server& server, int argc, const char* const* argv) {
+  const auto options = parse_command_line(argc, argv);
+  if (!options) {
+    complain("the configuration is left as it was: " + options.error().text);
+    return;
+  }
+  server.set_permissions(PermissionTable(options->permissions));
+}
+
+Status serve(mm::Dispatcher& dispatcher, Server& server, Backing& backing) {
+  auto recovering = backing.start_recovery();
+  if (!recovering) return forward(std::move(recovering));
+  Status recovered;
+  auto awaited = server.when_readable(*recovering, [&] {
+    auto remark = backing.finish_recovery();
+    if (!remark) {
+      recovered = forward(std::move(remark));
+      return;
+    }
+    if (!remark->empty()) complain(*remark);
+    dispatcher.serve_with(backing.services(), true);
+    server.announce_readiness();
+    notify_service_manager("STATUS=Reads and writes.");
+  });
+  if (!awaited) return awaited;
+  server.announce_readiness();
+  notify_service_manager("READY=1\nSTATUS=Reads; the flash is being recovered.");
+  auto done = server.run();
+  notify_service_manager("STOPPING=1");
+  return done ? recovered : done;
+}
+
+Status run(const Options& options, int argc, const char* const* argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  auto backing =
+      Backing::open({.store = options.store,
+                     .read_only = options.read_only,
+                     .boot_phase = options.boot_phase,
+                     .max_variable_size_bytes = options.max_variable_size_bytes,
+                     .hardware_error_storage_bytes = options.hardware_error_storage_bytes});
+  if (!backing) {
+    return fail(backing.error().code, tools::describe_open_error(options.store, backing.error()));
+  }
+  std::optional<CapsuleSpool> capsules;
+  if (options.capsule_folder) {
+    auto spool = CapsuleSpool::open(*options.capsule_folder);
+    if (!spool) return forward(std::move(spool));
+    capsules.emplace(std::move(*spool));
+  }
+  mm::Dispatcher dispatcher((*backing)->services(), {.capsules = capsules ? &*capsules : nullptr,
+                                                     .policies = backing->get()});
+  dispatcher.serve_with((*backing)->services(), false);
+
+  ServerOptions server_options{.permissions = PermissionTable(options.permissions),
+                               .idle = std::chrono::seconds(options.idle_seconds),
+                               .watchdog = watchdog_interval()};
+  auto listening = listen(options);
+  if (!listening) return forward(std::move(listening));
+  server_options.listener = std::move(listening->fd);
+  if (options.kmod) {
+    auto node = ModuleNode::open(options.module_node);
+    if (!node) return forward(std::move(node));
+    server_options.module.emplace(std::move(*node));
+  }
+  if (options.capture) {
+    auto capture = Capture::create(*options.capture);
+    if (!capture) return forward(std::move(capture));
+    server_options.capture.emplace(std::move(*capture));
+  }
+  auto confinement = confinement_of(options, **backing);
+  if (!confinement) return forward(std::move(confinement));
+
+  Server* serving = nullptr;
+  auto server = Server::create(
+      dispatcher, std::move(server_options),
+      {.on_reload = [&] { reload(*serving, argc, argv); },
+       .on_idle = [&] { static_cast<void>((*backing)->services().reclaim_when_idle()); },
+       .complain = complain});
+  if (!server) return forward(std::move(server));
+  serving = server->get();
+  if (auto confined = confine(*confinement); !confined) return confined;
+  return serve(dispatcher, **server, **backing);
+}
+
+int main_program(int argc, const char* const* argv) {
+  const auto options = parse_command_line(argc, argv);
+  if (!options) {
+    const EarlyExit& leave = options.error();
+    if (leave.code == ExitCode::success) {
+      fmt::print("{}", leave.text);
+    } else {
+      complain(leave.text);
+    }
+    return static_cast<int>(leave.code);
+  }
+  const auto done = run(*options, argc, argv);
+  if (done) return static_cast<int>(ExitCode::success);
+  complain(done.error().message);
+  return static_cast<int>(ExitCode::failure);
+}
+
+}  // namespace
+}  // namespace efistore::daemon
+
+int main(int argc, char** argv) {
+  try {
+    return efistore::daemon::main_program(argc, argv);
+  } catch (const std::exception& error) {  // out of memory, in effect
+    std::fprintf(stderr, "efistored: %s\n", error.what());
+    return static_cast<int>(efistore::tools::ExitCode::failure);
+  }
+}

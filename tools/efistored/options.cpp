@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+#include "options.hpp"
+
+#include <fmt/format.h>
+
+#include <CLI/App.hpp>
+#include <CLI/Config.hpp>
+#include <CLI/Formatter.hpp>
+#include <cstdlib>
+#include <sstream>
+
+#include "common/locator.hpp"
+
+namespace efistore::daemon {
+
+namespace {
+
+using tools::ExitCode;
+
+constexpr const char* description =
+    "Serves a UEFI variable store to programs, to efivarfs-shim and, through the kernel module, to "
+    "the kernel's own efivarfs.";
+
+constexpr const char* footer =
+    R"(A store S is an image file, /dev/mtdN, or mtd:NAME.
+A permission is WHO=RIGHTS: user:NAME, group:NAME or any; all, none, or some of
+read,write,lock,update. root and the daemon's own user may do everything; without
+--allow all others may read.
+On SIGHUP the permissions are read again from the configuration file.
+
+Examples:
+  efistored --store mtd:uefi-vars --kmod
+  efistored --store vars.fd --socket run/efistored.sock --allow group:wheel=all)";
+
+/// What the parser wrote for help or version.
+EarlyExit explain(CLI::App& app, const CLI::ParseError& error) {
+  std::ostringstream out;
+  std::ostringstream ignored;
+  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {
+    app.exit(error, out, ignored);
+    return {ExitCode::success, out.str()};
+  }
+  const bool file = dynamic_cast<const CLI::FileError*>(&error) != nullptr ||
+                    dynamic_cast<const CLI::ConfigError*>(&error) != nullptr;
+  return {file ? ExitCode::failure : ExitCode::usage, error.what()};
+}
+
+}  // namespace
+
+tl::expected<Options, EarlyExit> parse_command_line(int argc, const char* const* argv) {
+  Options options;
+  std::vector<std::string> allow;
+  std::string phase = "runtime";
+  CLI::App app(description, "efistored");
+  app.footer(footer);
+  app.set_version_flag("--version", fmt::format("efistored {}", EFISTORE_VERSION));
+  CLI::Option* const config =
+      app.set_config("--config", "", "Read options from FILE, which has NAME=VALUE lines")
+          ->type_name("FILE");
+  app.allow_config_extras(CLI::config_extras_mode::error);
+  app.add_option("--store", options.store, "The store to serve; $EFISTORE without it")
+      ->type_name("S");
+  app.add_option("--socket", options.socket,
+                 fmt::format("Listen at PATH ({})", tools::daemon_socket))
+      ->type_name("PATH");
+  app.add_flag("--kmod", options.kmod, "Serve the kernel module, too");
+  app.add_option("--module-node", options.module_node, "The module's node for --kmod")
+      ->type_name("NODE")
+      ->capture_default_str();
+  app.add_flag("--read-only", options.read_only, "Change nothing");
+  app.add_option("--phase", phase, "boot: stay before ExitBootServices until it is signalled")
+      ->check(CLI::IsMember({"boot", "runtime"}))
+      ->capture_default_str();
+  app.add_option("--allow", allow, "Give a right to a user, a group or any")
+      ->type_name("WHO=RIGHTS")
+      ->take_all();
+  app.add_option("--user", options.user, "Become NAME once flash and sockets are open")
+      ->type_name("NAME");
+  app.add_option("--capture", options.capture, "Write the frames that are served to FILE (pcapng)")
+      ->type_name("FILE");
+  app.add_option("--capsules", options.capsule_folder, "Take capsules, and keep them in DIR")
+      ->type_name("DIR");
+  app.add_option("--max-variable-size", options.max_variable_size_bytes,
+                 "The largest variable, with its header and name")
+      ->type_name("BYTES");
+  app.add_option("--hardware-error-storage", options.hardware_error_storage_bytes,
+                 "Space for hardware-error records")
+      ->type_name("BYTES");
+  app.add_option("--idle", options.idle_seconds,
+                 "Compact, if that is worth it, after so many quiet seconds; 0: never")
+      ->type_name("SECONDS")
+      ->capture_default_str();
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return tl::unexpected(explain(app, error));
+  }
+  if (config->count() != 0) options.config = config->as<std::string>();
+  if (options.store.empty()) {
+    if (const char* const environment = std::getenv("EFISTORE")) options.store = environment;
+  }
+  if (options.store.empty()) {
+    return tl::unexpected(EarlyExit{ExitCode::usage, "no store: give --store or set $EFISTORE"});
+  }
+  options.boot_phase = phase == "boot";
+  for (const std::string& text : allow) {
+    const auto permission = parse_permission(text);
+    if (!permission) {
+      return tl::unexpected(EarlyExit{permission.error().code, permission.error().message});
+    }
+    options.permissions.push_back(*permission);
+  }
+  return options;
+}
+
+}  // namespace efistore::daemon
