@@ -33,7 +33,7 @@ std::span<const std::byte> part_of(std::span<const std::byte> content, std::uint
 
 }  // namespace
 
-FileSystem::FileSystem(VariableAccess variables, FileSystemOptions options)
+FileSystem::FileSystem(std::unique_ptr<VariableAccess> variables, FileSystemOptions options)
     : variables_(std::move(variables)), options_(std::move(options)) {
   Inode& root = *inodes_.find(root_inode);
   root.uid = options_.uid;
@@ -171,7 +171,8 @@ Outcome<void> FileSystem::unlink(InodeNumber directory, std::string_view name) {
   Inode* inode = find_named(name);
   if (inode == nullptr) return failed(ENOENT);
   if (inode->immutable) return failed(EPERM);
-  const auto deleted = variables_.set({.name = inode->id.name, .guid = inode->id.guid, .data = {}});
+  const auto deleted =
+      variables_->set({.name = inode->id.name, .guid = inode->id.guid, .data = {}});
   if (const int error = efi_unlink_errno(deleted.status())) return failed(error);
   inode->size_bytes = 0;
   inode->changed = now();
@@ -204,7 +205,7 @@ Outcome<std::span<const std::byte>> FileSystem::read(InodeNumber number, std::ui
   const auto inode = find_file(number);
   if (!inode) return failed(inode.error());
   if (!(*inode)->linked) return part_of((*inode)->orphan_content, offset, size);
-  const auto variable = variables_.get((*inode)->id.name, (*inode)->id.guid);
+  const auto variable = variables_->get((*inode)->id.name, (*inode)->id.guid);
   if (!variable && variable.status() != EfiStatus::not_found) {
     return failed(efi_errno(variable.status()));
   }
@@ -223,8 +224,20 @@ Outcome<std::span<const std::byte>> FileSystem::read(InodeNumber number, std::ui
 }
 
 void FileSystem::on_idle() {
-  if (const auto done = variables_.reclaim_when_idle(); !done && options_.on_device_error) {
+  if (const auto done = variables_->reclaim_when_idle(); !done && options_.on_device_error) {
     options_.on_device_error(done.error().reason);
+  }
+}
+
+void FileSystem::follow_others() {
+  const ForeignChanges changes = variables_->take_foreign_changes();
+  if (!changes.any) return;
+  follow_store(nullptr);
+  for (const variable::VariableId& id : changes.ids) {
+    Inode* const inode = inodes_.find(id.name, id.guid);
+    if (inode == nullptr) continue;
+    inode->modified = inode->changed = now();
+    changed_.push_back(inode->number);
   }
 }
 
@@ -242,7 +255,7 @@ Outcome<std::size_t> FileSystem::write(InodeNumber number, std::span<const std::
   if (!inode.linked) return write_orphan(inode, request);
 
   if (!leaves_reserve(request)) return failed(ENOSPC);
-  const auto done = variables_.set(request);
+  const auto done = variables_->set(request);
   if (!done) {
     const bool medium_failed =
         done.status() == EfiStatus::device_error || done.status() == EfiStatus::volume_corrupted;
@@ -265,7 +278,7 @@ const Guid* FileSystem::vendor_of(InodeNumber number) noexcept {
 /// has the better error for what is too large as such.
 bool FileSystem::leaves_reserve(const variable::SetRequest& request) const {
   if (request.data.empty() || (request.attributes & attributes::non_volatile) == 0) return true;
-  const auto space = variables_.space();
+  const auto space = variables_->space();
   if (!space) return true;
   const std::uint64_t needed = request.data.size() + request.name.size() * sizeof(char16_t);
   return space->free < needed || space->free - needed >= options_.reserve_bytes;
@@ -302,10 +315,10 @@ Outcome<std::size_t> FileSystem::write_orphan(Inode& inode, const variable::SetR
 }
 
 /// Makes sure that a variable has a file, of the right size.
-void FileSystem::list_variable(const variable::VariableView& variable, const Inode* author,
+void FileSystem::list_variable(const ListedVariable& variable, const Inode* author,
                                std::vector<InodeNumber>& present) {
   if (is_hidden(variable.guid)) return;
-  const std::uint64_t size_bytes = attributes_size + variable.data.size();
+  const std::uint64_t size_bytes = attributes_size + variable.data_size;
   Inode* inode = inodes_.find(variable.name, variable.guid);
   if (inode == nullptr) {
     std::string name = file_name_of(variable.name, variable.guid);
@@ -332,8 +345,10 @@ void FileSystem::follow_store(const Inode* author) {
   std::vector<InodeNumber> present;
   present.reserve(inodes_.size());
   unlisted_ = 0;
-  variables_.for_each(
-      [&](const variable::VariableView& variable) { list_variable(variable, author, present); });
+  // Where they cannot be had, what was known stays.
+  const bool known = variables_->for_each(
+      [&](const ListedVariable& variable) { list_variable(variable, author, present); });
+  if (!known) return;
   std::sort(present.begin(), present.end());
 
   const Inode* next = nullptr;
@@ -367,7 +382,7 @@ Outcome<void> FileSystem::set_immutable(InodeNumber number, bool immutable) {
 }
 
 Outcome<struct statvfs> FileSystem::space() const {
-  const auto space = variables_.space();
+  const auto space = variables_->space();
   if (!space) return failed(efi_errno(space.status()));
   struct statvfs status {};
   status.f_bsize = 1;

@@ -12,6 +12,7 @@
 #include <cstdint>
 #include <ctime>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -64,10 +65,16 @@ struct AttributeChange {
 /// Permission bits are not looked at; whoever calls has checked them.
 class FileSystem {
  public:
-  FileSystem(VariableAccess variables, FileSystemOptions options);
+  FileSystem(std::unique_ptr<VariableAccess> variables, FileSystemOptions options);
 
   /// Does what can wait until nobody asks for anything: compacts the store, if that is worth it.
   void on_idle();
+
+  /// What tells of changes that others make; nullptr where nobody else can make any, and while the
+  /// daemon is away.
+  runtime::ChangeWatch* watch() { return variables_->watch(); }
+  /// Takes over what others have changed.
+  void follow_others();
 
   /// Finds a file and takes a lookup. Errors: ENOENT, ENAMETOOLONG, ENOTDIR.
   Outcome<struct stat> lookup(InodeNumber directory, std::string_view name);
@@ -108,7 +115,9 @@ class FileSystem {
   /// written does not reach the store.
   const Guid* vendor_of(InodeNumber number) noexcept;
   /// How long the vendor's next write should wait; write() itself does not.
-  std::chrono::milliseconds write_wait(const Guid& vendor) { return variables_.write_wait(vendor); }
+  std::chrono::milliseconds write_wait(const Guid& vendor) {
+    return variables_->write_wait(vendor);
+  }
 
   /// The linked file after `position`, 0 for the first; nullptr at the end. Positions are inode
   /// numbers.
@@ -140,11 +149,11 @@ class FileSystem {
   void touch_directory(bool known_to_caller);
   bool leaves_reserve(const variable::SetRequest& request) const;
   Outcome<std::size_t> write_orphan(Inode& inode, const variable::SetRequest& request);
-  void list_variable(const variable::VariableView& variable, const Inode* author,
+  void list_variable(const ListedVariable& variable, const Inode* author,
                      std::vector<InodeNumber>& present);
   void follow_store(const Inode* author);
 
-  VariableAccess variables_;
+  std::unique_ptr<VariableAccess> variables_;
   FileSystemOptions options_;
   InodeTable inodes_;
   std::vector<InodeNumber> changed_;

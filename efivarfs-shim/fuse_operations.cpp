@@ -37,14 +37,6 @@ FileSystem& files(fuse_req_t request) {
   return context(request).files;
 }
 
-/// After the answer, so that nobody waits for it.
-void drop_changed_attributes(FuseContext& context) {
-  for (const InodeNumber number : context.files.take_changed()) {
-    // Fails for an inode that the kernel does not have, which is as good.
-    fuse_lowlevel_notify_inval_inode(context.session, number, -1, 0);
-  }
-}
-
 template <typename T>
 bool reply_if_failed(fuse_req_t request, const Outcome<T>& outcome) {
   if (outcome) return false;
@@ -380,6 +372,13 @@ void on_listxattr(fuse_req_t request, fuse_ino_t, std::size_t size) {
 }
 
 }  // namespace
+
+void drop_changed_attributes(FuseContext& context) {
+  for (const InodeNumber number : context.files.take_changed()) {
+    // Fails for an inode that the kernel does not have, which is as good.
+    fuse_lowlevel_notify_inval_inode(context.session, number, -1, 0);
+  }
+}
 
 std::optional<std::chrono::milliseconds> carry_out_due_write(FuseContext& fuse) {
   if (fuse.waiting.empty()) return std::nullopt;

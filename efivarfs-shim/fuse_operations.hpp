@@ -26,6 +26,10 @@ struct FuseContext {
 /// vendor is over its budget is put aside; its file stays open for that long.
 fuse_lowlevel_ops make_fuse_operations() noexcept;
 
+/// Tells the kernel to ask again for what changed behind its back; after the answer to a request,
+/// so that nobody waits for it.
+void drop_changed_attributes(FuseContext& context);
+
 /// Carries out one write that has waited for long enough, if there is one, so that requests come in
 /// between. Gives how long it is until this is to be called again; nothing if no write waits.
 std::optional<std::chrono::milliseconds> carry_out_due_write(FuseContext& fuse);

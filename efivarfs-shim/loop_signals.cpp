@@ -100,20 +100,26 @@ bool LoopSignals::take_tick() noexcept {
 }
 
 void LoopSignals::wait(std::chrono::milliseconds longest) noexcept {
+  wait(longest, {});
+}
+
+bool LoopSignals::wait(std::chrono::milliseconds longest, const PolledFd& other) noexcept {
   const sigset_t set = loop_signal_set();
   sigset_t before;
   ::sigprocmask(SIG_BLOCK, &set, &before);
   waited_ = true;
-  pollfd waiting{.fd = interrupted_fd, .events = POLLIN, .revents = 0};
+  std::array<pollfd, 2> waiting{{{.fd = interrupted_fd, .events = POLLIN, .revents = 0},
+                                 {.fd = other.fd, .events = other.events, .revents = 0}}};
   // The kernel can take back a request that made the poll return.
-  ::fcntl(waiting.fd, F_SETFL, ::fcntl(waiting.fd, F_GETFL) | O_NONBLOCK);
+  ::fcntl(waiting[0].fd, F_SETFL, ::fcntl(waiting[0].fd, F_GETFL) | O_NONBLOCK);
   if (!end_requested && !tick_due) {
     const auto seconds = std::chrono::floor<std::chrono::seconds>(longest);
     const std::chrono::nanoseconds rest = longest - seconds;
     const timespec timeout{.tv_sec = seconds.count(), .tv_nsec = rest.count()};
-    ::ppoll(&waiting, 1, &timeout, &before);
+    ::ppoll(waiting.data(), waiting.size(), &timeout, &before);
   }
   ::sigprocmask(SIG_SETMASK, &before, nullptr);
+  return waiting[1].revents != 0;
 }
 
 }  // namespace efistore::shim

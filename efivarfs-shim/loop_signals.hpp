@@ -15,6 +15,12 @@ namespace efistore::shim {
 /// Errors: io.
 Status block_end_signals();
 
+/// A descriptor besides that of the loop, and what to wait for; -1: none.
+struct PolledFd {
+  int fd = -1;
+  short events = 0;
+};
+
 /// Lets the signals in while it lives, for a loop that reads from `fd` and asks end_arrived() and
 /// take_tick() before each read. A signal makes `fd` non-blocking: a read that was waiting and one
 /// that begins later both fail with EAGAIN. So a signal between the question and the read is not
@@ -37,6 +43,8 @@ class LoopSignals {
   /// Waits until `fd` can be read from, a signal arrives or the time is over. A read fails with
   /// EAGAIN rather than wait until take_tick() is called.
   void wait(std::chrono::milliseconds longest) noexcept;
+  /// The same, or until something else can be had; says whether it can.
+  bool wait(std::chrono::milliseconds longest, const PolledFd& other) noexcept;
 
  private:
   bool ticks_;

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <ctime>
 #include <exception>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,6 +27,7 @@
 #include "common/locator.hpp"
 #include "common/outcome.hpp"
 #include "common/policies.hpp"
+#include "common/session.hpp"
 #include "file_system.hpp"
 #include "fuse_operations.hpp"
 #include "loop_signals.hpp"
@@ -39,6 +41,8 @@ namespace {
 
 constexpr const char* program_name = "efivarfs-shim";
 constexpr std::uint32_t default_idle_s = 30;
+/// How long a request waits for a daemon that is being restarted.
+constexpr std::chrono::seconds daemon_patience{10};
 
 /// One line on standard error.
 void complain(std::string_view message) {
@@ -146,12 +150,14 @@ tl::unexpected<EarlyExit> failure(Error error) {
   return tl::unexpected(EarlyExit{ExitCode::failure, std::move(error.message)});
 }
 
-tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
-  // Before anything is mounted, so that no signal can leave a mount behind.
-  if (auto done = block_end_signals(); !done) return failure(std::move(done).error());
-  std::signal(SIGPIPE, SIG_IGN);
+/// Whose variables are mounted: those of services in this process, or a daemon's.
+struct Source {
+  std::optional<variable::Services> services{};
+  std::optional<runtime::Client> client{};
+  bool read_only = false;
+};
 
-  // The store comes first: who does not get it must not touch the mount point of who has it.
+tl::expected<Source, EarlyExit> open_local(const Options& options) {
   auto opened = open_store(options);
   if (!opened) return failure(std::move(opened).error());
   const bool damaged = opened->store.report().damaged;
@@ -167,13 +173,57 @@ tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
   }
   auto services = create_services(std::move(*opened), options);
   if (!services) return failure(store_error(options.store, std::move(services).error()).value());
+  return Source{.services = std::move(*services), .read_only = read_only};
+}
+
+tl::expected<Source, EarlyExit> open_remote(const Options& options) {
+  for (const auto& [given, name] :
+       {std::pair{options.strict_runtime, "strict_runtime"},
+        std::pair{options.max_variable_size_bytes.has_value(), "max_variable_size"},
+        std::pair{options.hardware_error_storage_bytes.has_value(), "hardware_error_storage"},
+        std::pair{options.idle_seconds.has_value(), "idle"},
+        std::pair{options.budget_bytes_per_hour.has_value(), "budget"}}) {
+    if (!given) continue;
+    return tl::unexpected(EarlyExit{
+        ExitCode::usage,
+        fmt::format("-o {}: {} is a daemon's, which decides that itself", name, options.store)});
+  }
+  auto transport = tools::connect_to(options.store, daemon_patience);
+  if (!transport) return tl::unexpected(EarlyExit{ExitCode::failure, transport.error().message});
+  auto client = runtime::Client::create(std::move(*transport));
+  if (!client) return failure(store_error(options.store, std::move(client).error()).value());
+  const auto state = client->state();
+  if (!state) return failure({Errc::io, options.store + ": " + state.error().reason});
+  const bool may_write = includes(state->rights, mm::Rights::write);
+  if (!may_write && !options.read_only) {
+    complain(fmt::format("{} is mounted for reading only: the daemon lets you read, and no more",
+                         options.store));
+  }
+  return Source{.client = std::move(*client), .read_only = options.read_only || !may_write};
+}
+
+tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
+  // Before anything is mounted, so that no signal can leave a mount behind.
+  if (auto done = block_end_signals(); !done) return failure(std::move(done).error());
+  std::signal(SIGPIPE, SIG_IGN);
+
+  // The store comes first: who does not get it must not touch the mount point of who has it.
+  const bool remote = tools::is_remote(options.store);
+  auto source = remote ? open_remote(options) : open_local(options);
+  if (!source) return tl::unexpected(std::move(source).error());
 
   // Before the store is written to: a mount that cannot be is not a boot.
   auto mount_point = prepare_mount_point(options.mount_point, options.replace);
   if (!mount_point) return failure(std::move(mount_point).error());
-  if (const auto booted = tools::boot_firmware(*services); !booted) {
-    complain(fmt::format("{}: what firmware sets at boot is out of date: {}: {}", options.store,
-                         to_string(booted.status()), booted.error().reason));
+  std::unique_ptr<VariableAccess> variables;
+  if (remote) {
+    variables = make_remote_access(std::move(*source->client));
+  } else {
+    if (const auto booted = tools::boot_firmware(*source->services); !booted) {
+      complain(fmt::format("{}: what firmware sets at boot is out of date: {}: {}", options.store,
+                           to_string(booted.status()), booted.error().reason));
+    }
+    variables = make_local_access(std::move(*source->services), budget_policy(options));
   }
 
   FileSystemOptions file_options;
@@ -182,16 +232,16 @@ tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
   if (options.reserve_bytes) file_options.reserve_bytes = *options.reserve_bytes;
   file_options.clock = current_time;
   file_options.on_device_error = [&log](const std::string& reason) { log.error(reason); };
-  FileSystem files(VariableAccess(std::move(*services), budget_policy(options)),
-                   std::move(file_options));
+  FileSystem files(std::move(variables), std::move(file_options));
   if (files.unlisted() > 0) {
     complain(fmt::format("{}: {} variables have names that no file can have, and are left out",
                          options.store, files.unlisted()));
   }
 
-  auto session = MountedSession::mount(files, {.mount_point = *mount_point,
-                                               .mount_options = mount_options(options, read_only),
-                                               .debug = options.debug});
+  auto session =
+      MountedSession::mount(files, {.mount_point = *mount_point,
+                                    .mount_options = mount_options(options, source->read_only),
+                                    .debug = options.debug});
   if (!session) {
     const bool usage = session.error().code == Errc::invalid_argument;
     return tl::unexpected(
@@ -203,8 +253,9 @@ tl::expected<void, EarlyExit> run(const Options& options, Log& log) {
   }
   log.in_background = !options.foreground;
   if (auto done = drop_privileges(); !done) return failure(std::move(done).error());
-  const std::chrono::seconds idle(read_only ? 0 : options.idle_seconds.value_or(default_idle_s));
-  if (auto done = session->serve(idle); !done) return failure(std::move(done).error());
+  const std::chrono::seconds idle(
+      source->read_only || remote ? 0 : options.idle_seconds.value_or(default_idle_s));
+  if (auto done = session->serve(idle, remote); !done) return failure(std::move(done).error());
   return {};
 }
 

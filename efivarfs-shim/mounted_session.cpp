@@ -59,6 +59,19 @@ class CapturedStandardError {
   UniqueFd saved_;
 };
 
+/// How long a daemon that is away is not looked for.
+constexpr std::chrono::milliseconds watch_retry{500};
+constexpr std::chrono::milliseconds watch_wait{60'000};
+
+/// Waits for a request, and takes over what others change meanwhile.
+void wait_for_others(FuseContext& context, LoopSignals& signals) {
+  runtime::ChangeWatch* const watch = context.files.watch();
+  const PolledFd told = watch != nullptr ? PolledFd{watch->fd(), watch->events()} : PolledFd{};
+  if (!signals.wait(watch != nullptr ? watch_wait : watch_retry, told)) return;
+  context.files.follow_others();
+  drop_changed_attributes(context);
+}
+
 }  // namespace
 
 Result<MountedSession> MountedSession::mount(FileSystem& files, const Parameters& parameters) {
@@ -94,13 +107,13 @@ Result<MountedSession> MountedSession::mount(FileSystem& files, const Parameters
   return mounted;
 }
 
-Status MountedSession::serve(std::chrono::seconds idle) {
-  auto served = serve_requests(idle);
+Status MountedSession::serve(std::chrono::seconds idle, bool follow_others) {
+  auto served = serve_requests(idle, follow_others);
   carry_out_all_writes(*context_);
   return served;
 }
 
-Status MountedSession::serve_requests(std::chrono::seconds idle) {
+Status MountedSession::serve_requests(std::chrono::seconds idle, bool follow_others) {
   fuse_session* session = session_.get();
   struct BufferMemory {
     fuse_buf buffer{};
@@ -119,6 +132,7 @@ Status MountedSession::serve_requests(std::chrono::seconds idle) {
       if (next_due->count() == 0) asked = true;
       signals.wait(*next_due);
     }
+    if (follow_others) wait_for_others(*context_, signals);
     const int received = fuse_session_receive_buf(session, &request.buffer);
     if (received == -EINTR || received == -EAGAIN) continue;
     if (received < 0) return fail_errno(-received, "read a request from the kernel");

@@ -30,10 +30,12 @@ class MountedSession {
   /// wait for their vendor's budget are carried out, before this returns. Where nothing was asked
   /// for `idle`, unless that is 0, the files may do what can wait.
   /// Errors: io.
-  Status serve(std::chrono::seconds idle = std::chrono::seconds(0));
+  /// With `follow_others` the files are those of a daemon: what others change there is shown as
+  /// soon as the daemon tells of it.
+  Status serve(std::chrono::seconds idle = std::chrono::seconds(0), bool follow_others = false);
 
  private:
-  Status serve_requests(std::chrono::seconds idle);
+  Status serve_requests(std::chrono::seconds idle, bool follow_others);
 
   struct Destroy {
     void operator()(fuse_session* session) const noexcept { fuse_session_destroy(session); }

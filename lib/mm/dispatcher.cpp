@@ -14,12 +14,11 @@ namespace efistore::mm {
 
 namespace {
 
-/// What lists and transactions may have, where variables are small.
-constexpr std::size_t min_payload_limit = 64U << 10;
+constexpr std::size_t smallest_payload = 64U << 10;
 
-std::size_t buffer_size_for(const variable::Services& services) noexcept {
+std::size_t buffer_size_for(const variable::Services& services, std::size_t payload) noexcept {
   return max_header_size + function_header_size +
-         std::max(variable_payload_limit(services), min_payload_limit);
+         std::max({variable_payload_limit(services), payload, smallest_payload});
 }
 
 /// For a request in which there is no place for a status.
@@ -103,7 +102,7 @@ void write_name(std::span<std::byte> out, std::u16string_view name) noexcept {
 
 Dispatcher::Dispatcher(variable::Services& services, const Backends& backends)
     : state_(new State{.services = &services, .backends = backends}) {
-  state_->buffer.resize(buffer_size_for(services));
+  state_->buffer.resize(buffer_size_for(services, state_->backends.min_payload_size));
 }
 
 Dispatcher::Dispatcher(Dispatcher&&) noexcept = default;
@@ -113,7 +112,7 @@ Dispatcher::~Dispatcher() = default;
 void Dispatcher::serve_with(variable::Services& services, bool writable) {
   state_->services = &services;
   state_->writable = writable;
-  state_->buffer.resize(buffer_size_for(services));
+  state_->buffer.resize(buffer_size_for(services, state_->backends.min_payload_size));
 }
 
 std::span<std::byte> Dispatcher::buffer() noexcept {
@@ -127,7 +126,8 @@ std::size_t Dispatcher::serve(std::size_t request_size, const Caller& caller) {
     state.reason = {.session = caller.session, .status = status, .text = std::move(text)};
     return reply_malformed(buffer, status);
   };
-  const auto header = parse_frame_header(buffer.first(request_size));
+  const auto header =
+      parse_frame_header(buffer.first(std::min(request_size, buffer.size())), request_size);
   if (!header) return refused(EfiStatus::invalid_parameter, header.error().message);
   const bool policy = header->protocol == guids::policy_protocol;
   const bool management = header->protocol == guids::management_protocol;
@@ -136,7 +136,20 @@ std::size_t Dispatcher::serve(std::size_t request_size, const Caller& caller) {
                    fmt::format("nobody speaks the protocol {}", to_string(header->protocol)));
   }
   const std::size_t least = policy ? policy_header_size : function_header_size;
-  const auto message = buffer.subspan(header_size(header->version), header->message_size);
+  const auto behind_header = buffer.subspan(header_size(header->version));
+  if (header->message_size > behind_header.size()) {
+    // The reply is the function header alone.
+    const FrameHeader cut{header->version, header->protocol, least};
+    write_frame_header(buffer, cut);
+    put(behind_header, least - sizeof(EfiStatus),
+        static_cast<std::uint64_t>(EfiStatus::invalid_parameter));
+    state.reason = {.session = caller.session,
+                    .status = EfiStatus::invalid_parameter,
+                    .text = fmt::format("a message of {} bytes: expected at most {}",
+                                        header->message_size, behind_header.size())};
+    return cut.frame_size();
+  }
+  const auto message = behind_header.first(header->message_size);
   if (message.size() < least) {
     return refused(EfiStatus::invalid_parameter,
                    fmt::format("a message of {} bytes: its header has {}", message.size(), least));

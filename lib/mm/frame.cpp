@@ -10,7 +10,7 @@ namespace efistore::mm {
 
 namespace {
 
-Result<FrameHeader> parse_v3(std::span<const std::byte> bytes) {
+Result<FrameHeader> parse_v3(std::span<const std::byte> bytes, std::size_t frame_size) {
   constexpr std::size_t size = header_size(HeaderVersion::v3);
   ByteReader reader(bytes);
   reader.skip(sizeof(Guid));
@@ -23,10 +23,10 @@ Result<FrameHeader> parse_v3(std::span<const std::byte> bytes) {
     return fail(Errc::invalid_argument,
                 fmt::format("a frame of {} bytes: its header has {}", bytes.size(), size));
   }
-  if (buffer_size < size || buffer_size > bytes.size()) {
+  if (buffer_size < size || buffer_size > frame_size) {
     return fail(Errc::invalid_argument,
                 fmt::format("BufferSize at offset 16 is {}: expected {} to {}, the bytes there are",
-                            buffer_size, size, bytes.size()));
+                            buffer_size, size, frame_size));
   }
   if (reserved != 0) {
     return fail(Errc::invalid_argument,
@@ -43,19 +43,23 @@ Result<FrameHeader> parse_v3(std::span<const std::byte> bytes) {
 }  // namespace
 
 Result<FrameHeader> parse_frame_header(std::span<const std::byte> bytes) {
+  return parse_frame_header(bytes, bytes.size());
+}
+
+Result<FrameHeader> parse_frame_header(std::span<const std::byte> bytes, std::size_t frame_size) {
   if (bytes.size() < min_frame_size) {
     return fail(Errc::invalid_argument, fmt::format("a frame of {} bytes: its header has {}",
                                                     bytes.size(), min_frame_size));
   }
   ByteReader reader(bytes);
   const Guid protocol = Guid::from_bytes(reader.take(sizeof(Guid)));
-  if (protocol == guids::communicate_header_v3) return parse_v3(bytes);
+  if (protocol == guids::communicate_header_v3) return parse_v3(bytes, frame_size);
   const std::uint64_t message_size = reader.u64();
-  if (message_size > bytes.size() - min_frame_size) {
+  if (message_size > frame_size - min_frame_size) {
     return fail(Errc::invalid_argument,
                 fmt::format("MessageLength at offset 16 is {}: expected at most {}, the bytes "
                             "behind the header",
-                            message_size, bytes.size() - min_frame_size));
+                            message_size, frame_size - min_frame_size));
   }
   return FrameHeader{HeaderVersion::v1, protocol, static_cast<std::size_t>(message_size)};
 }

@@ -347,6 +347,23 @@ TEST_F(VariableFunctions, SmmVariableWriteReady) {
             EfiStatus::success);
 }
 
+TEST_F(VariableFunctions, AFrameLargerThanTheBufferIsRefusedByItsFunction) {
+  const std::size_t size = dispatcher().buffer().size() + 1;
+  for (const bool policy : {false, true}) {
+    const Guid& protocol = policy ? mm::guids::policy_protocol : mm::guids::variable_protocol;
+    const auto head = policy ? Fields().u32(mm::policy_signature).u32(1).u32(2).u64(0x55)
+                             : Fields().u64(3).u64(0x55);
+    const auto whole = mm::make_frame({.protocol = protocol, .message_size = size - 24});
+    std::ranges::copy(std::span(whole).first(24), dispatcher().buffer().begin());
+    std::ranges::copy(head.bytes(), dispatcher().buffer().begin() + 24);
+    const std::size_t reply = dispatcher().serve(size, everything);
+    auto expected = policy ? Fields().u32(mm::policy_signature).u32(1).u32(2) : Fields().u64(3);
+    expected.u64(static_cast<std::uint64_t>(EfiStatus::invalid_parameter));
+    EXPECT_TRUE(
+        equal_bytes(dispatcher().buffer().first(reply), frame_of(protocol, expected.bytes())));
+  }
+}
+
 TEST_F(VariableFunctions, FramesWithoutAPlaceForAStatusGetOne) {
   const auto malformed = [](EfiStatus status) {
     return frame_of(mm::guids::management_protocol,

@@ -88,7 +88,7 @@ class FileSystemTest : public ::testing::Test {
     options.reserve_bytes = reserve_bytes;
     options.clock = [this] { return timespec{.tv_sec = ++seconds_, .tv_nsec = 0}; };
     options.on_device_error = [this](const std::string& reason) { complaints_.push_back(reason); };
-    files_.emplace(VariableAccess(std::move(*services_), std::move(policy)), std::move(options));
+    files_.emplace(make_local_access(std::move(*services_), std::move(policy)), std::move(options));
     return *files_;
   }
 

@@ -112,10 +112,14 @@ class UsageTest(command.CommandTest):
             self.assertEqual(done.returncode, FAILURE)
             self.assertRegex(done.stderr, rb"\$EFISTORE.*/dev/efistore.*/run/efistore/efistored.sock")
 
-    def test_the_other_transports_are_refused(self):
+    def test_what_works_on_the_flash_is_refused_for_a_daemon(self):
         for store in ("unix:/run/some.sock", "/dev/efistore"):
-            for words in (["list"], ["create"], ["set", "A", "--text", "x"], ["check"]):
-                self.fails(*words, store=store, message=f"{store}: unsupported here: .*")
+            for words in (["create"], ["check"], ["map"], ["export", "--format", "json"]):
+                self.fails(*words, store=store, message=f"{store}: this works on the flash .*")
+
+    def test_a_daemon_that_is_not_there_is_named(self):
+        for words in (["list"], ["set", "A", "--text", "x"], ["info"], ["watch"]):
+            self.fails(*words, store="unix:none.sock", message="none.sock: nobody listens .*")
 
     def test_what_is_no_store_is_refused(self):
         os.mkfifo(self.path("fifo"))

@@ -56,7 +56,8 @@ Result<std::unique_ptr<flash::Device>> open_locator(const std::string& locator,
   if (locator == kernel_module_node || locator.starts_with("unix:")) {
     return fail(
         Errc::unsupported,
-        fmt::format("{}: unsupported here: this efistore opens image files and MTD devices only",
+        fmt::format("{}: this works on the flash itself, which a daemon has: end it, and name the "
+                    "image file or the MTD device",
                     locator));
   }
   return flash::open_device(locator, mode);

@@ -227,14 +227,14 @@ Outcome<std::vector<Change>> read_changes(const std::string& path) {
 }
 
 /// The attributes that a change has where it names none: those that are there, or will be.
-std::uint32_t attributes_for(const Change& change, const variable::Services& services,
+std::uint32_t attributes_for(const Change& change, runtime::Client& client,
                              std::span<const variable::SetRequest> before) {
   if (change.attributes) return *change.attributes;
   for (const auto& request : before) {
     if (request.name == change.id.name && request.guid == change.id.guid)
       return request.attributes & ~attributes::append_write;
   }
-  const auto present = services.get(change.id.name, change.id.guid);
+  const auto present = client.read(change.id.name, change.id.guid);
   return present ? present->attributes : attributes::default_new;
 }
 
@@ -243,17 +243,17 @@ Outcome<ExitCode> run_apply(const GlobalOptions& global, const std::string& path
   if (!locator) return tl::unexpected(locator.error());
   const auto changes = read_changes(path);
   if (!changes) return tl::unexpected(changes.error());
-  auto services = open_services(*locator, flash::OpenMode::read_write);
-  if (!services) return tl::unexpected(services.error());
+  auto session = Session::open(*locator, flash::OpenMode::read_write);
+  if (!session) return tl::unexpected(session.error());
   std::vector<variable::SetRequest> requests;
   for (const Change& change : *changes) {
-    const std::uint32_t attributes = attributes_for(change, *services, requests);
+    const std::uint32_t attributes = attributes_for(change, session->client(), requests);
     requests.push_back({.name = change.id.name,
                         .guid = change.id.guid,
                         .attributes = attributes | (change.append ? attributes::append_write : 0U),
                         .data = change.data});
   }
-  if (const auto done = services->set_all(requests); !done)
+  if (const auto done = session->client().set_all(requests); !done)
     return fail_with(*locator, done.error());
   return ExitCode::success;
 }

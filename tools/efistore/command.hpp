@@ -14,6 +14,7 @@
 
 #include "common/locator.hpp"
 #include "common/outcome.hpp"
+#include "common/session.hpp"
 
 namespace CLI {  // NOLINT(readability-identifier-naming): the name is CLI11's
 class App;
@@ -48,7 +49,9 @@ void add_map(CLI::App& app, Action& action);
 void add_policy(CLI::App& app, Action& action);
 void add_reclaim(CLI::App& app, Action& action);
 void add_secureboot(CLI::App& app, Action& action);
+void add_replay(CLI::App& app, Action& action);
 void add_set(CLI::App& app, Action& action);
+void add_watch(CLI::App& app, Action& action);
 
 /// NAME-GUID, or NAME of the global namespace; anything else is wrong usage.
 Outcome<variable::VariableId> variable_from_argument(const std::string& argument);
@@ -58,5 +61,10 @@ void print_each(std::string_view prefix, const std::vector<std::string>& message
 
 /// Says on standard error that the store is damaged, if it is.
 void warn_of_damage(const std::string& locator, const store::VariableStore& store);
+/// The same of a store that a daemon may have. Fails if nobody answers.
+Outcome<void> warn_of_damage(const std::string& locator, Session& session);
+
+/// The variable as the commands show it; valid as long as both are.
+variable::VariableView view_of(const variable::VariableId& id, const runtime::Variable& variable);
 
 }  // namespace efistore::tools

@@ -89,20 +89,21 @@ Outcome<ExitCode> run_get(const GlobalOptions& global, const GetOptions& options
       return tl::unexpected(safe.error());
     }
   }
-  const auto services = open_services(*locator, flash::OpenMode::read_only);
-  if (!services) return tl::unexpected(services.error());
-  warn_of_damage(*locator, services->store());
+  auto session = Session::open(*locator, flash::OpenMode::read_only);
+  if (!session) return tl::unexpected(session.error());
+  if (auto done = warn_of_damage(*locator, *session); !done) return tl::unexpected(done.error());
 
   const std::string name = variable::to_string(*id);
-  const auto view = services->get(id->name, id->guid);
-  if (!view) return fail_with(name, view.error());
+  const auto found = session->client().read(id->name, id->guid);
+  if (!found) return fail_with(name, found.error());
+  const auto view = view_of(*id, *found);
   if (global.json) {
-    Json variable = variable_json(*view);
-    add_data(variable, *view);
+    Json variable = variable_json(view);
+    add_data(variable, view);
     print_json(variable);
     return ExitCode::success;
   }
-  if (auto done = deliver(options, name, *view); !done) return tl::unexpected(done.error());
+  if (auto done = deliver(options, name, view); !done) return tl::unexpected(done.error());
   return ExitCode::success;
 }
 

@@ -10,6 +10,7 @@
 #include "common/escape.hpp"
 #include "common/file_io.hpp"
 #include "examined.hpp"
+#include "info_remote.hpp"
 #include "json.hpp"
 #include "size.hpp"
 
@@ -161,6 +162,7 @@ Outcome<void> print_as_text(const Information& information) {
 Outcome<ExitCode> run_info(const GlobalOptions& global) {
   const auto locator = global.locator();
   if (!locator) return tl::unexpected(locator.error());
+  if (is_remote(*locator)) return run_remote_info(*locator, global.json);
   auto examined = examine_store(*locator);
   if (!examined) return tl::unexpected(std::move(examined).error());
   Information information{.locator = *locator,

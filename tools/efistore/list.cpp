@@ -82,21 +82,38 @@ std::string long_line(const variable::VariableView& view) {
                             escape(option->path, EscapeStyle::line));
 }
 
+struct Listed {
+  variable::VariableId id;
+  runtime::Variable variable;
+};
+
+/// Every variable, without those that only boot services can see unless `all` are wanted.
+variable::EfiResult<std::vector<Listed>> read_all(runtime::Client& client, bool all) {
+  const auto entries = client.list();
+  if (!entries) return tl::unexpected(entries.error());
+  std::vector<Listed> listed;
+  for (const runtime::ListEntry& entry : *entries) {
+    if (!all && (entry.attributes & attributes::runtime_access) == 0) continue;
+    auto variable = client.read(entry.id.name, entry.id.guid);
+    // Deleted since it was listed, by somebody else.
+    if (!variable && variable.status() == EfiStatus::not_found) continue;
+    if (!variable) return tl::unexpected(std::move(variable).error());
+    listed.push_back({entry.id, std::move(*variable)});
+  }
+  return listed;
+}
+
 Outcome<ExitCode> run_list(const GlobalOptions& global, const ListOptions& options) {
   const auto locator = global.locator();
   if (!locator) return tl::unexpected(locator.error());
-  const auto services = open_services(*locator, flash::OpenMode::read_only);
-  if (!services) return tl::unexpected(services.error());
-  warn_of_damage(*locator, services->store());
-
+  auto session = Session::open(*locator, flash::OpenMode::read_only);
+  if (!session) return tl::unexpected(session.error());
+  if (auto done = warn_of_damage(*locator, *session); !done) return tl::unexpected(done.error());
+  const auto listed = read_all(session->client(), options.all);
+  if (!listed) return fail_with(*locator, listed.error());
   std::vector<variable::VariableView> views;
-  auto view = services->get_next({}, {});
-  for (; view; view = services->get_next(view->name, view->guid)) {
-    if (options.all || (view->attributes & attributes::runtime_access) != 0) {
-      views.push_back(*view);
-    }
-  }
-  if (view.status() != EfiStatus::not_found) return fail_with(*locator, view.error());
+  views.reserve(listed->size());
+  for (const Listed& each : *listed) views.push_back(view_of(each.id, each.variable));
 
   if (global.json) {
     print_json(list_json(views, options));

@@ -24,8 +24,8 @@ constexpr const char* description =
     "UEFI variables in the flash of boards that have no UEFI: EDK2's variable store, from Linux.";
 
 constexpr const char* footer =
-    R"(A store S is an image file, /dev/mtdN, or mtd:NAME (the MTD device or partition of
-that name). Without --store it is $EFISTORE, else /dev/efistore or
+    R"(A store S is an image file, /dev/mtdN, mtd:NAME (the MTD device or partition of that
+name), unix:PATH (a daemon's socket) or /dev/efistore (the kernel module). Without --store it is $EFISTORE, else /dev/efistore or
 unix:/run/efistore/efistored.sock, whichever exists.
 
 Examples:
@@ -93,9 +93,9 @@ ExitCode run(int argc, char** argv) {
   app.require_subcommand(1);
   // Global options are taken behind the command, too.
   app.fallthrough();
-  for (const auto add :
-       {add_create, add_info, add_list, add_get, add_set, add_delete, add_check, add_map,
-        add_reclaim, add_export, add_import, add_apply, add_policy, add_secureboot}) {
+  for (const auto add : {add_create, add_info, add_list, add_get, add_set, add_delete, add_check,
+                         add_map, add_reclaim, add_export, add_import, add_apply, add_policy,
+                         add_secureboot, add_watch, add_replay}) {
     add(app, action);
   }
   try {

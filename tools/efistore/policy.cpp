@@ -97,24 +97,61 @@ Json policy_json(const variable::Policy& policy) {
   return json;
 }
 
+struct ShownPolicies {
+  std::optional<std::string> file;
+  bool locked = false;
+  std::vector<variable::Policy> policies;
+};
+
+Outcome<ShownPolicies> policies_kept(const std::string& locator) {
+  auto kept = open_kept(locator, flash::OpenMode::read_only);
+  if (!kept) return tl::unexpected(std::move(kept).error());
+  const auto locked = is_locked(kept->file);
+  if (!locked) return fail_with(locked.error());
+  return ShownPolicies{kept->path.string(), *locked, std::move(kept->file.policies)};
+}
+
+/// Those that it enforces.
+Outcome<ShownPolicies> policies_of_daemon(const std::string& locator) {
+  auto session = Session::open(locator, flash::OpenMode::read_only);
+  if (!session) return tl::unexpected(std::move(session).error());
+  const auto state = session->client().state();
+  if (!state) return fail_with(locator, state.error());
+  const auto dump = session->client().dump_policies();
+  if (!dump) return fail_with(locator, dump.error());
+  auto policies = variable::read_policies(*dump);
+  if (!policies) return fail_with(policies.error());
+  return ShownPolicies{std::nullopt, state->policies_locked, std::move(*policies)};
+}
+
+Outcome<ExitCode> register_with_daemon(const std::string& locator,
+                                       const std::vector<variable::Policy>& policies) {
+  auto session = Session::open(locator, flash::OpenMode::read_write);
+  if (!session) return tl::unexpected(std::move(session).error());
+  for (const auto& policy : policies) {
+    if (auto done = session->client().register_policy(policy); !done) {
+      return fail_with(to_string(policy), done.error());
+    }
+  }
+  return ExitCode::success;
+}
+
 Outcome<ExitCode> run_policy_list(const GlobalOptions& global) {
   const auto locator = global.locator();
   if (!locator) return tl::unexpected(locator.error());
-  const auto kept = open_kept(*locator, flash::OpenMode::read_only);
-  if (!kept) return tl::unexpected(kept.error());
-  const auto locked = is_locked(kept->file);
-  if (!locked) return fail_with(locked.error());
+  const auto shown = is_remote(*locator) ? policies_of_daemon(*locator) : policies_kept(*locator);
+  if (!shown) return tl::unexpected(shown.error());
   if (global.json) {
     Json policies = Json::array();
-    for (const auto& policy : kept->file.policies) policies.push_back(policy_json(policy));
+    for (const auto& policy : shown->policies) policies.push_back(policy_json(policy));
     print_json(Json{{"store", *locator},
-                    {"file", kept->path.string()},
-                    {"locked", *locked},
+                    {"file", shown->file ? Json(*shown->file) : Json(nullptr)},
+                    {"locked", shown->locked},
                     {"policies", std::move(policies)}});
     return ExitCode::success;
   }
-  if (*locked) print("(locked until the next boot)\n");
-  for (const auto& policy : kept->file.policies) {
+  if (shown->locked) print("(locked until the next boot)\n");
+  for (const auto& policy : shown->policies) {
     print(escape(policy_line(policy), EscapeStyle::line) + "\n");
   }
   return ExitCode::success;
@@ -144,6 +181,7 @@ Outcome<ExitCode> run_policy_register(const GlobalOptions& global, const PolicyO
   if (!policies) return tl::unexpected(std::move(policies).error());
   const auto locator = global.locator();
   if (!locator) return tl::unexpected(locator.error());
+  if (is_remote(*locator)) return register_with_daemon(*locator, *policies);
   auto kept = open_kept(*locator, flash::OpenMode::read_write);
   if (!kept) return tl::unexpected(std::move(kept).error());
   const auto locked = is_locked(kept->file);
@@ -170,6 +208,14 @@ Outcome<ExitCode> run_policy_register(const GlobalOptions& global, const PolicyO
 Outcome<ExitCode> run_policy_lock(const GlobalOptions& global) {
   const auto locator = global.locator();
   if (!locator) return tl::unexpected(locator.error());
+  if (is_remote(*locator)) {
+    auto session = Session::open(*locator, flash::OpenMode::read_write);
+    if (!session) return tl::unexpected(std::move(session).error());
+    if (auto done = session->client().lock_policies(); !done) {
+      return fail_with(*locator, done.error());
+    }
+    return ExitCode::success;
+  }
   auto kept = open_kept(*locator, flash::OpenMode::read_write);
   if (!kept) return tl::unexpected(std::move(kept).error());
   const auto boot = read_boot_id();

@@ -18,11 +18,16 @@ constexpr const char* footer = R"(Examples:
 Outcome<ExitCode> run_reclaim(const GlobalOptions& global) {
   const auto locator = global.locator();
   if (!locator) return tl::unexpected(locator.error());
-  auto services = open_services(*locator, flash::OpenMode::read_write);
-  if (!services) return tl::unexpected(services.error());
-  const std::uint32_t free_before = services->store().usage().free();
-  if (const auto done = services->reclaim(); !done) return fail_with(*locator, done.error());
-  const std::uint32_t free_now = services->store().usage().free();
+  auto session = Session::open(*locator, flash::OpenMode::read_write);
+  if (!session) return tl::unexpected(session.error());
+  runtime::Client& client = session->client();
+  const auto before = client.store_info();
+  if (!before) return fail_with(*locator, before.error());
+  if (const auto done = client.reclaim(); !done) return fail_with(*locator, done.error());
+  const auto now = client.store_info();
+  if (!now) return fail_with(*locator, now.error());
+  const std::uint32_t free_before = before->capacity - before->used;
+  const std::uint32_t free_now = now->capacity - now->used;
   const std::uint32_t reclaimed = free_now > free_before ? free_now - free_before : 0;
   if (global.json) {
     print_json(Json{{"store", *locator}, {"reclaimed", reclaimed}, {"free", free_now}});

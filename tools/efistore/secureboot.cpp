@@ -62,24 +62,34 @@ Outcome<std::vector<std::byte>> make_request(const KeyUpdate& update,
   return variable::make_authentication(update.time, *signature, update.payload);
 }
 
-EfiTime next_time(const variable::Services& services, const KeyVariable& variable) {
+EfiTime next_time(runtime::Client& client, const KeyVariable& variable) {
   const EfiTime now = EfiTime::from_unix(std::time(nullptr));
-  const auto present = services.get(variable.efi_name, variable.guid);
+  const auto present = client.read(variable.efi_name, variable.guid);
   if (!present || now.is_later_than(present->time)) return now;
   return EfiTime::from_unix(present->time.to_unix() + 1);
 }
 
-Outcome<variable::Services> open_secure_boot(const std::string& locator, flash::OpenMode mode,
-                                             bool physically_present) {
-  auto services = open_services(locator, mode, {.physically_present = physically_present});
-  if (!services) return services;
-  if (services->store().format() != store::RecordFormat::authenticated) {
+Outcome<Session> open_secure_boot(const std::string& locator, flash::OpenMode mode,
+                                  bool physically_present) {
+  if (physically_present && is_remote(locator)) {
+    return fail_usage(
+        "--physically-present is for the flash itself: who asks a daemon is not at the machine");
+  }
+  auto session =
+      Session::open(locator, mode, {.services = {.physically_present = physically_present}});
+  if (!session) return session;
+  const auto state = session->client().state();
+  if (!state) return fail_with(locator, state.error());
+  if (!state->authenticated) {
     return fail_with(locator + ": the store is in the normal format, which has no secure boot");
   }
-  if (auto started = services->start_secure_boot(); !started) {
-    return fail_with(locator, started.error());
+  // A daemon has done so when it started.
+  if (variable::Services* const local = session->local()) {
+    if (auto started = local->start_secure_boot(); !started) {
+      return fail_with(locator, started.error());
+    }
   }
-  return services;
+  return session;
 }
 
 void add_secureboot(CLI::App& app, Action& action) {

@@ -72,10 +72,10 @@ Outcome<std::vector<std::byte>> make_request(const KeyUpdate& update,
 
 /// A time stamp for the next change of the variable: now or, on a machine whose clock is behind, a
 /// second later than what it has.
-EfiTime next_time(const variable::Services& services, const KeyVariable& variable);
+EfiTime next_time(runtime::Client& client, const KeyVariable& variable);
 
 /// Opens the store with its secure-boot variables. Fails for a store in the normal format.
-Outcome<variable::Services> open_secure_boot(const std::string& locator, flash::OpenMode mode,
-                                             bool physically_present = false);
+Outcome<Session> open_secure_boot(const std::string& locator, flash::OpenMode mode,
+                                  bool physically_present = false);
 
 }  // namespace efistore::tools

@@ -65,8 +65,8 @@ Outcome<ExitCode> enroll_all(const std::string& locator, const EnrollOptions& op
     if (file->signed_request.empty()) return fail_with(path + ": a signed request was expected");
     ready.push_back({find_key_variable(name), std::move(file->signed_request)});
   }
-  auto services = open_secure_boot(locator, flash::OpenMode::read_write);
-  if (!services) return tl::unexpected(services.error());
+  auto session = open_secure_boot(locator, flash::OpenMode::read_write);
+  if (!session) return tl::unexpected(session.error());
   std::vector<variable::SetRequest> requests;
   requests.reserve(ready.size());
   for (const Ready& one : ready) {
@@ -75,7 +75,8 @@ Outcome<ExitCode> enroll_all(const std::string& locator, const EnrollOptions& op
                         .attributes = key_attributes,
                         .data = one.request});
   }
-  if (const auto done = services->set_all(requests); !done) return fail_with(locator, done.error());
+  if (const auto done = session->client().set_all(requests); !done)
+    return fail_with(locator, done.error());
   return ExitCode::success;
 }
 
@@ -94,24 +95,24 @@ Outcome<ExitCode> enroll_one(const std::string& locator, const EnrollOptions& op
   if (!file->signed_request.empty() && *signer) {
     return fail_usage("--key: " + options.files.front() + " is signed already");
   }
-  auto services = open_secure_boot(locator, flash::OpenMode::read_write);
-  if (!services) return tl::unexpected(services.error());
+  auto session = open_secure_boot(locator, flash::OpenMode::read_write);
+  if (!session) return tl::unexpected(session.error());
   std::vector<std::byte> request = file->signed_request;
   if (request.empty()) {
     auto made = make_request({.variable = variable,
                               .payload = file->lists,
                               .append = options.append,
-                              .time = next_time(*services, *variable)},
+                              .time = next_time(session->client(), *variable)},
                              *signer);
     if (!made) return tl::unexpected(made.error());
     request = std::move(*made);
   }
   const std::uint32_t attributes =
       key_attributes | (options.append ? attributes::append_write : 0U);
-  const auto done = services->set({.name = variable->efi_name,
-                                   .guid = variable->guid,
-                                   .attributes = attributes,
-                                   .data = request});
+  const auto done = session->client().set_variable({.name = variable->efi_name,
+                                                    .guid = variable->guid,
+                                                    .attributes = attributes,
+                                                    .data = request});
   if (!done) return fail_with(variable->name, done.error());
   return ExitCode::success;
 }

@@ -47,7 +47,7 @@ SetRequest mode_request(std::u16string_view name, const std::byte& value) {
           .data = std::span(&value, 1)};
 }
 
-variable::EfiResult<void> delete_platform_key(variable::Services& services,
+variable::EfiResult<void> delete_platform_key(runtime::Client& client,
                                               std::span<const std::byte> request, bool custom) {
   const auto custom_mode = [](const std::byte& value) {
     return SetRequest{.name = u"CustomMode",
@@ -57,40 +57,43 @@ variable::EfiResult<void> delete_platform_key(variable::Services& services,
   };
   const SetRequest deletion{
       .name = u"PK", .guid = guids::global_variable, .attributes = key_attributes, .data = request};
-  if (!custom) return services.set(deletion);
-  return services.set_all(std::array{custom_mode(one), deletion, custom_mode(zero)});
+  if (!custom) return client.set_variable(deletion);
+  return client.set_all(std::array{custom_mode(one), deletion, custom_mode(zero)});
 }
 
-Outcome<ExitCode> enter_setup_mode(variable::Services& services, const ModeOptions& options,
+Outcome<ExitCode> enter_setup_mode(runtime::Client& client, const ModeOptions& options,
                                    const std::optional<SigningPair>& signer) {
   const KeyVariable& platform_key = *find_key_variable("PK");
   if (!signer && !options.physically_present) {
     return fail_usage("setup mode needs PK's --key and --cert, or --physically-present");
   }
-  if (services.secure_boot_mode() == SecureBootMode::audit) {
+  const auto state = client.state();
+  if (!state) return fail_with("PK", state.error());
+  if (state->secure_boot_mode == SecureBootMode::audit) {
     return fail_with("audit mode ends with a platform key: enroll one");
   }
   const auto request = make_request(
-      {.variable = &platform_key, .payload = {}, .time = next_time(services, platform_key)},
-      signer);
+      {.variable = &platform_key, .payload = {}, .time = next_time(client, platform_key)}, signer);
   if (!request) return tl::unexpected(request.error());
-  const auto done = delete_platform_key(services, *request, !signer);
+  const auto done = delete_platform_key(client, *request, !signer);
   if (!done) return fail_with("PK", done.error());
   return ExitCode::success;
 }
 
-Outcome<ExitCode> change_mode(variable::Services& services, const ModeOptions& options,
+Outcome<ExitCode> change_mode(runtime::Client& client, const ModeOptions& options,
                               const std::optional<SigningPair>& signer) {
-  const SecureBootMode now = services.secure_boot_mode();
+  const auto state = client.state();
+  if (!state) return fail_with("the mode", state.error());
+  const SecureBootMode now = state->secure_boot_mode;
   if (to_string(now) == options.mode) return ExitCode::success;
-  if (options.mode == "setup") return enter_setup_mode(services, options, signer);
+  if (options.mode == "setup") return enter_setup_mode(client, options, signer);
   variable::EfiResult<void> done;
   if (options.mode == "audit") {
-    done = services.set(mode_request(u"AuditMode", one));
+    done = client.set_variable(mode_request(u"AuditMode", one));
   } else if (options.mode == "deployed") {
-    done = services.set(mode_request(u"DeployedMode", one));
+    done = client.set_variable(mode_request(u"DeployedMode", one));
   } else if (now == SecureBootMode::deployed) {
-    done = services.set(mode_request(u"DeployedMode", zero));
+    done = client.set_variable(mode_request(u"DeployedMode", zero));
   } else {
     return fail_with(
         fmt::format("from {} mode to user mode leads a platform key: enroll one", to_string(now)));
@@ -106,10 +109,10 @@ Outcome<ExitCode> run_mode(const GlobalOptions& global, const ModeOptions& optio
   if (!locator) return tl::unexpected(locator.error());
   const auto signer = read_signing_pair(options.signing);
   if (!signer) return tl::unexpected(signer.error());
-  auto services =
+  auto session =
       open_secure_boot(*locator, flash::OpenMode::read_write, options.physically_present);
-  if (!services) return tl::unexpected(services.error());
-  return change_mode(*services, options, *signer);
+  if (!session) return tl::unexpected(session.error());
+  return change_mode(session->client(), options, *signer);
 }
 
 }  // namespace

@@ -48,7 +48,7 @@ std::string type_text(const Guid& type) {
   return name.empty() ? to_string(type) : std::string(name);
 }
 
-Json key_variable_json(const variable::VariableView& view) {
+Json key_variable_json(const runtime::Variable& view) {
   Json json{{"size", view.data.size()}, {"time", to_string(view.time)}};
   const auto lists = variable::parse_signature_lists(view.data);
   if (!lists) {
@@ -73,8 +73,8 @@ Json key_variable_json(const variable::VariableView& view) {
   return json;
 }
 
-bool flag(const variable::Services& services, std::u16string_view name) {
-  const auto view = services.get(name, guids::global_variable);
+bool flag(runtime::Client& client, std::u16string_view name) {
+  const auto view = client.read(name, guids::global_variable);
   return view && view->data.size() == 1 && view->data[0] != std::byte{0};
 }
 
@@ -91,12 +91,12 @@ constexpr std::array flags{
     Flag{u"VendorKeys", "VendorKeys", "vendor_keys"},
 };
 
-void print_as_json(const variable::Services& services) {
-  Json json{{"mode", to_string(services.secure_boot_mode())}};
-  for (const Flag& shown : flags) json[shown.key] = flag(services, shown.efi_name);
+void print_as_json(runtime::Client& client, variable::SecureBootMode mode) {
+  Json json{{"mode", to_string(mode)}};
+  for (const Flag& shown : flags) json[shown.key] = flag(client, shown.efi_name);
   Json& keys = json["variables"] = Json::object();
   for (const KeyVariable& variable : key_variables) {
-    const auto view = services.get(variable.efi_name, variable.guid);
+    const auto view = client.read(variable.efi_name, variable.guid);
     keys[std::string(variable.name)] = view ? key_variable_json(*view) : Json(nullptr);
   }
   print_json(json);
@@ -121,8 +121,8 @@ void print_certificate(const variable::Signature& signature) {
   line("owner", to_string(signature.owner));
 }
 
-void print_key_variable(const KeyVariable& variable, const variable::Services& services) {
-  const auto view = services.get(variable.efi_name, variable.guid);
+void print_key_variable(const KeyVariable& variable, runtime::Client& client) {
+  const auto view = client.read(variable.efi_name, variable.guid);
   if (!view) {
     print(fmt::format("{}: none\n", variable.name));
     return;
@@ -150,18 +150,21 @@ void print_key_variable(const KeyVariable& variable, const variable::Services& s
 Outcome<ExitCode> run_status(const GlobalOptions& global) {
   const auto locator = global.locator();
   if (!locator) return tl::unexpected(locator.error());
-  const auto services = open_secure_boot(*locator, flash::OpenMode::read_only);
-  if (!services) return tl::unexpected(services.error());
-  warn_of_damage(*locator, services->store());
+  auto session = open_secure_boot(*locator, flash::OpenMode::read_only);
+  if (!session) return tl::unexpected(session.error());
+  if (auto done = warn_of_damage(*locator, *session); !done) return tl::unexpected(done.error());
+  runtime::Client& client = session->client();
+  const auto state = client.state();
+  if (!state) return fail_with(*locator, state.error());
   if (global.json) {
-    print_as_json(*services);
+    print_as_json(client, state->secure_boot_mode);
     return ExitCode::success;
   }
-  print(fmt::format("{:<13} {}\n", "mode", to_string(services->secure_boot_mode())));
+  print(fmt::format("{:<13} {}\n", "mode", to_string(state->secure_boot_mode)));
   for (const Flag& shown : flags) {
-    print(fmt::format("{:<13} {}\n", shown.name, flag(*services, shown.efi_name) ? 1 : 0));
+    print(fmt::format("{:<13} {}\n", shown.name, flag(client, shown.efi_name) ? 1 : 0));
   }
-  for (const KeyVariable& variable : key_variables) print_key_variable(variable, *services);
+  for (const KeyVariable& variable : key_variables) print_key_variable(variable, client);
   return ExitCode::success;
 }
 

@@ -84,10 +84,12 @@ Outcome<std::optional<std::uint32_t>> attributes_from_options(const SetOptions& 
   return given;
 }
 
-std::uint32_t present_attributes(const variable::Services& services,
-                                 const variable::VariableId& id) {
-  const auto existing = services.get(id.name, id.guid);
-  return existing ? existing->attributes : attributes::default_new;
+variable::EfiResult<std::uint32_t> present_attributes(runtime::Client& client,
+                                                      const variable::VariableId& id) {
+  const auto existing = client.read(id.name, id.guid);
+  if (existing) return existing->attributes;
+  if (existing.status() == EfiStatus::not_found) return attributes::default_new;
+  return tl::unexpected(existing.error());
 }
 
 Outcome<ExitCode> run_set(const GlobalOptions& global, const SetOptions& options) {
@@ -102,15 +104,22 @@ Outcome<ExitCode> run_set(const GlobalOptions& global, const SetOptions& options
   // wait for as long as it likes, and nobody else shall wait for the store meanwhile.
   const auto data = data_from_options(options);
   if (!data) return tl::unexpected(data.error());
-  auto services = open_services(*locator, flash::OpenMode::read_write);
-  if (!services) return tl::unexpected(services.error());
-  std::uint32_t wanted = *given ? **given : present_attributes(*services, *id);
+  auto session = Session::open(*locator, flash::OpenMode::read_write);
+  if (!session) return tl::unexpected(session.error());
+  std::uint32_t wanted = 0;
+  if (*given) {
+    wanted = **given;
+  } else {
+    const auto present = present_attributes(session->client(), *id);
+    if (!present) return fail_with(name, present.error());
+    wanted = *present;
+  }
   if (options.append) wanted |= attributes::append_write;
   if (data->empty() && (wanted & attributes::append_write) == 0) {
     return fail_usage(name + ": a variable cannot be without data; `delete` removes it");
   }
-  const auto done =
-      services->set({.name = id->name, .guid = id->guid, .attributes = wanted, .data = *data});
+  const auto done = session->client().set_variable(
+      {.name = id->name, .guid = id->guid, .attributes = wanted, .data = *data});
   if (!done) return fail_with(name, done.error());
   return ExitCode::success;
 }
@@ -121,11 +130,11 @@ Outcome<ExitCode> run_delete(const GlobalOptions& global, const std::string& arg
   const std::string name = variable::to_string(*id);
   const auto locator = global.locator();
   if (!locator) return tl::unexpected(locator.error());
-  auto services = open_services(*locator, flash::OpenMode::read_write);
-  if (!services) return tl::unexpected(services.error());
-  const auto existing = services->get(id->name, id->guid);
+  auto session = Session::open(*locator, flash::OpenMode::read_write);
+  if (!session) return tl::unexpected(session.error());
+  const auto existing = session->client().read(id->name, id->guid);
   if (!existing) return fail_with(name, existing.error());
-  const auto done = services->set(
+  const auto done = session->client().set_variable(
       {.name = id->name, .guid = id->guid, .attributes = existing->attributes, .data = {}});
   if (!done) return fail_with(name, done.error());
   return ExitCode::success;

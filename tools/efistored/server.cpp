@@ -218,7 +218,7 @@ std::size_t Server::serve(std::size_t size, const mm::Caller& caller,
   if (options_.capture) {
     frame.time_ns = now_ns();
     frame.direction = tools::FrameDirection::request;
-    frame.frame = dispatcher_.buffer().first(size);
+    frame.frame = dispatcher_.buffer().first(std::min(size, dispatcher_.buffer().size()));
     capture(frame);
   }
   const std::size_t reply = dispatcher_.serve(size, caller);
@@ -250,10 +250,9 @@ void Server::serve_connection(Connection& connection) {
     close_connection(fd);
     return;
   }
-  // What is longer than any frame is cut, and its header found to be wrong.
-  const std::size_t size = std::min(static_cast<std::size_t>(received), buffer.size());
+  const auto size = static_cast<std::size_t>(received);
   std::size_t reply = size;
-  if (!subscribe(connection, buffer.first(size))) {
+  if (!subscribe(connection, buffer.first(std::min(size, buffer.size())))) {
     const mm::Caller caller{.rights = options_.permissions.rights_of(connection.peer),
                             .session = connection.session};
     reply = serve(size, caller, tools::FrameTransport::socket, connection.peer.uid);
@@ -293,7 +292,7 @@ void Server::serve_module() {
   const auto frame = request.frame.first(std::min(request.frame.size(), buffer.size()));
   std::ranges::copy(frame, buffer.begin());
   const std::size_t reply =
-      serve(frame.size(), caller, tools::FrameTransport::kernel_module, request.uid);
+      serve(request.frame.size(), caller, tools::FrameTransport::kernel_module, request.uid);
   if (auto done = node.reply(request.id, buffer.first(reply)); !done) {
     events_.complain(done.error().message);
   }

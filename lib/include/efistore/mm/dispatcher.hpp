@@ -41,10 +41,13 @@ class PolicyKeeper {
   virtual variable::EfiResult<void> keep(const variable::PolicyTable& policies) = 0;
 };
 
-/// What a dispatcher needs besides the services; each may be missing, and outlives the dispatcher.
+/// What a dispatcher needs besides the services. Who is pointed to may be missing, and outlives the
+/// dispatcher.
 struct Backends {
   CapsuleReceiver* capsules = nullptr;
   PolicyKeeper* policies = nullptr;
+  /// What a payload may have at least, where variables are small: for lists and transactions.
+  std::size_t min_payload_size = 64U << 10;
 };
 
 /// One request at a time. A request is copied into buffer(), out of reach of whoever sent it,
@@ -70,8 +73,9 @@ class Dispatcher {
   /// Where a request has to be put, at its begin, before serve(): as large as the largest frame
   /// that is taken.
   std::span<std::byte> buffer() noexcept;
-  /// Answers the request of `request_size` bytes, which is at most buffer()'s, in place. Gives the
-  /// size of the reply.
+  /// Answers the request of `request_size` bytes in place. Of one that is larger than buffer()
+  /// there is the begin, and it is refused with EFI_INVALID_PARAMETER. Gives the size of the reply,
+  /// which fits buffer().
   std::size_t serve(std::size_t request_size, const Caller& caller);
 
   /// A session has ended: its upload is dropped.

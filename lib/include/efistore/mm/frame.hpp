@@ -37,6 +37,8 @@ struct FrameHeader {
 /// Takes the header at the begin of `bytes`. Bytes behind the message are not looked at.
 /// Errors: invalid_argument (field, offset and what was expected).
 Result<FrameHeader> parse_frame_header(std::span<const std::byte> bytes);
+/// The same of a frame of `frame_size` bytes, of which only the first are at hand.
+Result<FrameHeader> parse_frame_header(std::span<const std::byte> bytes, std::size_t frame_size);
 
 /// A frame with a message of zeros.
 std::vector<std::byte> make_frame(const FrameHeader& header);
