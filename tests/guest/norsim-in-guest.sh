@@ -20,6 +20,7 @@ load() {
 
 case $EFISTORE_TEST_BOOT in
   1)
+    dmesg -n 1
     refused erase_kib=0
     refused size_kib=0
     refused size_kib=1 erase_kib=4
@@ -46,7 +47,9 @@ case $EFISTORE_TEST_BOOT in
 
     load "$parts" file=$image
     cat /proc/mtd
+    dmesg -n 1
     norsim_check /dev/mtd0 || exit 1
+    dmesg -n 4
     printf x 2>/dev/null >/dev/mtd1 && fail "a read-only partition was written"
     # 64 KiB of it, so that other tests find a blank one.
     printf 'kept over a boot' | dd of=/dev/mtd2 bs=16 2>/dev/null || fail "cannot write"

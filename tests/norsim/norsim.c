@@ -131,7 +131,7 @@ static const struct kernel_param_ops power_ops = {
 module_param_cb(power, &power_ops, NULL, 0644);
 
 /* Counts an armed cut down; true if it is this step that power is lost in. */
-static bool cut_now(int *left, const char *what, loff_t at)
+static bool cut_now(int *left)
 {
 	if (*left < 0)
 		return false;
@@ -141,8 +141,6 @@ static bool cut_now(int *left, const char *what, loff_t at)
 	}
 	*left = -1;
 	powered = false;
-	/* Harnesses that take the power from the whole machine wait for this line. */
-	pr_crit("power is lost in the %s at 0x%llx\n", what, at);
 	return true;
 }
 
@@ -158,6 +156,12 @@ static int keep(loff_t at, size_t size)
 	if (written != size)
 		return -EIO;
 	return vfs_fsync_range(backing, at, at + size - 1, 1);
+}
+
+/* Harnesses that take the power from the whole machine wait for this line: all is kept by then. */
+static void tell_of_cut(const char *what, loff_t at)
+{
+	pr_crit("power is lost in the %s at 0x%llx\n", what, at);
 }
 
 static void half_erase(u8 *block, size_t size)
@@ -187,9 +191,10 @@ static int norsim_erase(struct mtd_info *mtd, struct erase_info *erase)
 	for (at = erase->addr; at < end && !ret; at += mtd->erasesize) {
 		if (!powered) {
 			ret = -EIO;
-		} else if (cut_now(&cut_erase, "erase", at)) {
+		} else if (cut_now(&cut_erase)) {
 			half_erase(flash + at, mtd->erasesize);
 			keep(at, mtd->erasesize);
+			tell_of_cut("erase", at);
 			ret = -EIO;
 		} else {
 			memset(flash + at, 0xff, mtd->erasesize);
@@ -248,7 +253,7 @@ static int norsim_write(struct mtd_info *mtd, loff_t to, size_t size, size_t *do
 			ret = -EIO;
 			break;
 		}
-		if (cut_now(&cut_program, "program", to + i)) {
+		if (cut_now(&cut_program)) {
 			flash[to + i] = torn(old, data[i]);
 			ret = -EIO;
 		} else {
@@ -260,6 +265,8 @@ static int norsim_write(struct mtd_info *mtd, loff_t to, size_t size, size_t *do
 	}
 	if (keep(to, changed))
 		ret = -EIO;
+	if (!powered)
+		tell_of_cut("program", to + changed - 1);
 	mutex_unlock(&norsim_lock);
 	return ret;
 }
