@@ -221,7 +221,9 @@ end() {
   # A kernel before 6.3 has efivarfs use what is registered as long as it is loaded.
   modprobe -r efivarfs || fail "cannot unload efivarfs"
   stop_daemon TERM
-  efistore --store $store check >/tmp/check 2>&1 || { cat /tmp/check; fail "efistore check"; }
+  if command -v efistore >/dev/null; then
+    efistore --store $store check >/tmp/check 2>&1 || { cat /tmp/check; fail "efistore check"; }
+  fi
   within 20 modprobe -r efistore || fail "cannot unload efistore"
 }
 
@@ -245,7 +247,8 @@ case $EFISTORE_TEST_BOOT in
   create)
     start
     before_the_daemon
-    efistore --store $store create || fail "efistore create"
+    # In guests without the command the host has made the store.
+    ! command -v efistore >/dev/null || efistore --store $store create || fail "efistore create"
     start_to_mount
     file_operations
     [ -z "${EFISTORE_TEST_PYTHON-}" ] || conformance

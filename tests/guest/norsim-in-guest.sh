@@ -39,10 +39,9 @@ case $EFISTORE_TEST_BOOT in
     modprobe -r norsim
     load size_kib=64
     [ "$(dd if=/dev/mtd0 bs=1 count=1 2>/dev/null | xxd -p)" = ff ] || fail "kept without a file"
-    sleep 100 </dev/mtd0 &
+    exec 5</dev/mtd0
     rmmod norsim 2>/dev/null && fail "unloaded while a device is open"
-    kill $!
-    wait $! 2>/dev/null
+    exec 5<&-
     modprobe -r norsim || fail "cannot unload"
 
     load "$parts" file=$image
@@ -64,7 +63,8 @@ case $EFISTORE_TEST_BOOT in
     [ "$(dd if=/dev/mtd2 bs=4 skip=8 count=1 2>/dev/null)" = 1234 ] || fail "the cut program is lost"
     [ "$(dd if=/dev/mtd2 bs=1 skip=37 count=3 2>/dev/null | xxd -p)" = ffffff ] ||
       fail "bytes behind the cut are programmed"
-    # Devices are tested with it as others are.
+    [ -n "$EFISTORE_TEST_DEVICES" ] || exit 0
+    # It is a device as others are.
     EFISTORE_TEST_MTD=/dev/mtd0 test_flash --gtest_filter='Flash/*MtdDevice*' >/tmp/output ||
       { cat /tmp/output; fail "test_flash"; }
     grep '^\[  PASSED' /tmp/output

@@ -49,7 +49,9 @@ std::string parameter(const std::string& name) {
   return value;
 }
 
-unsigned long counter(const std::string& name) { return std::stoul(parameter(name)); }
+unsigned long counter(const std::string& name) {
+  return std::stoul(parameter(name));
+}
 
 void set_parameter(const std::string& name, const std::string& value) {
   std::ofstream file("/sys/module/norsim/parameters/" + name);

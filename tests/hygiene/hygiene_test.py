@@ -16,7 +16,7 @@ CXX_SUFFIXES = {".c", ".cpp", ".h", ".hpp"}
 SOURCE_SUFFIXES = CXX_SUFFIXES | {".py", ".cmake", ".sh"}
 LICENCE_LINE = re.compile(r"SPDX-License-Identifier: \(?(BSD-2-Clause-Patent|GPL-2\.0-only)\b")
 # Kernel code is under the kernel's licence and in the kernel's style.
-KERNEL_DIR = pathlib.PurePath("kmod")
+KERNEL_DIRS = {pathlib.PurePath("kmod"), pathlib.PurePath("tests/norsim")}
 # Scripts that run inside a guest have a root directory of their own.
 GUEST_SCRIPTS = ("tests/guest/init", "tests/guest/*-in-guest.sh")
 
@@ -85,7 +85,7 @@ class HygieneTest(unittest.TestCase):
     def test_licence_is_the_folders(self):
         for path, text in self.sources().items():
             match = LICENCE_LINE.search(text)
-            kernel = KERNEL_DIR in path.parents
+            kernel = not KERNEL_DIRS.isdisjoint(path.parents)
             with self.subTest(path=str(path)):
                 if match and not kernel:
                     self.assertEqual("BSD-2-Clause-Patent", match[1])
@@ -111,7 +111,7 @@ class HygieneTest(unittest.TestCase):
     def test_code_is_formatted(self):
         clang_format = script_test.need_program(CLANG_FORMAT)
         files = [str(path) for path in self.texts
-                 if path.suffix in CXX_SUFFIXES and KERNEL_DIR not in path.parents]
+                 if path.suffix in CXX_SUFFIXES and KERNEL_DIRS.isdisjoint(path.parents)]
         done = subprocess.run([clang_format, "--dry-run", "-Werror", *files], cwd=SOURCE_DIR,
                               capture_output=True, text=True)
         self.assertEqual(0, done.returncode, done.stderr)

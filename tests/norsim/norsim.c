@@ -10,8 +10,8 @@
  *		byte some of the bits that were to be cleared are; those behind it are untouched.
  * cut_erase	N: power is lost in the erase of block N from now on, counted from 0. Of that block
  *		some bytes are as they were, some are erased, and some are neither.
- * power	"off": power is lost now, between two operations. "on": it returns, what was armed is
- *		not any longer, and the flash has what the cut left.
+ * power	"off": power is lost now, between two operations. "on": it returns; nothing is armed
+ *		any longer, and the flash has what the cut left.
  *
  * cut_program and cut_erase read back as how many are left, -1 if none is armed. While the power
  * is off each operation fails with EIO. programs, programmed_bytes, erased_blocks and bits_not_set
