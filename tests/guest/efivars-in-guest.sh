@@ -56,9 +56,20 @@ start() {
   modprobe efistore || fail "cannot load efistore"
 }
 
+# Reads are answered before the flash can be written. The files of this vendor are never immutable.
+try_to_write() {
+  printf '\007\000\000\000x' >/tmp/ready
+  dd if=/tmp/ready of=$efivars/Ready-cfc8fc79-be2e-4ddc-97f0-9f98bfe298a0 bs=1M
+}
+
+until_writable() {
+  within 100 try_to_write || fail "nothing can be written"
+}
+
 start_to_mount() {
   start_daemon
   within 100 mount_efivars || fail "efivarfs cannot be mounted"
+  until_writable
 }
 
 # path NAME: the file of the variable.
@@ -150,6 +161,12 @@ before_the_daemon() {
   fi
 }
 
+# written_since NUMBER: the writer has been answered again, for a later write than this.
+written_since() {
+  now=$(cat /tmp/done)
+  [ -n "$now" ] && [ "$now" -gt "${1:-0}" ]
+}
+
 # The daemon is killed under the mount, again and again, while somebody writes: what was written
 # without an error is there.
 daemon_comes_back() {
@@ -158,6 +175,7 @@ daemon_comes_back() {
   : >/tmp/done
   (
     n=100
+    echo $n >/tmp/done
     while [ ! -e /tmp/stop ]; do
       n=$((n + 1))
       write_value Counter $n && echo $n >/tmp/done
@@ -165,19 +183,19 @@ daemon_comes_back() {
     echo $n >/tmp/begun
   ) &
   writer=$!
-  for _ in 1 2 3 4 5; do
-    sleep 0.4
+  for round in 1 2 3 4 5; do
+    before=$(cat /tmp/done)
+    within 100 written_since "$before" || fail "nothing is written after $((round - 1)) daemons"
+    sleep 0.$round
     stop_daemon KILL
     sleep 0.1
     start_daemon
   done
-  sleep 1
+  within 100 written_since "$(cat /tmp/done)" || fail "nothing is written after the last daemon"
   touch /tmp/stop
   wait $writer
   last=$(cat /tmp/done)
   begun=$(cat /tmp/begun)
-  [ "${last:-0}" -gt 105 ] || fail "only $last writes succeeded"
-  within 100 cat "$(path Counter)" >/dev/null || fail "cannot read Counter"
   seen=$(tail -c +5 "$(path Counter)")
   { [ "$seen" -ge "$last" ] && [ "$seen" -le "$begun" ]; } ||
     fail "Counter is $seen, but $last was written"
@@ -186,6 +204,7 @@ daemon_comes_back() {
 
 # cut_at BYTES: power is lost when so many have been programmed in a SetVariable, and returns.
 cut_at() {
+  until_writable
   old=$(value Cut)
   wanted=$(printf 'after-%04d-%0200d' "$1" "$1")
   echo "$1" >/sys/module/norsim/parameters/cut_program
@@ -207,11 +226,12 @@ cut_at() {
 cuts_in_writes() {
   dmesg -n 1
   cuts=0
-  for at in 0 1 2 3 5 30 60 61 150 250 340 341 342; do
-    cut_at $at
+  for at in $EFISTORE_TEST_CUTS; do
+    cut_at "$at"
   done
   dmesg -n 4
-  [ $cuts -ge 10 ] || fail "there were only $cuts cuts"
+  # Of the last ones some may be behind the end of what is programmed.
+  [ $cuts -ge $(($(echo "$EFISTORE_TEST_CUTS" | wc -w) - 3)) ] || fail "there were only $cuts cuts"
   echo "$cuts power cuts in SetVariable: old or new each time"
 }
 
