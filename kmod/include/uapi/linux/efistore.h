@@ -53,8 +53,8 @@ struct efistore_communicate {
  * Has the request in this file's buffer answered there. The request is copied out of the caller's
  * reach at once; the buffer changes only when the reply is complete.
  *
- * ENOTCONN: there is no daemon, or it went without an answer. EMSGSIZE: size is not between 24 and
- * the buffer's. ETIMEDOUT: no answer in time; the request may still be carried out. EDEADLK: the
+ * ENOTCONN: there is no daemon, or it went without an answer. EMSGSIZE: size, or the reply's, is not
+ * between 24 and the buffer's. ETIMEDOUT: no answer in time; the request may still be carried out. EDEADLK: the
  * caller is the daemon. EBUSY: too many requests wait. EINTR: killed. ESHUTDOWN: the machine goes
  * down.
  */
@@ -65,7 +65,7 @@ struct efistore_communicate {
 #define EFISTORE_MM_CLOSED	2 /* read: the session with this id made requests and has ended */
 #define EFISTORE_MM_REPLY	3 /* write: the frame that answers the request with this id */
 #define EFISTORE_MM_STATE	4 /* write: a __u32 of EFISTORE_READY_* */
-#define EFISTORE_MM_CHANGED	5 /* write: a __u64, how many changes there were since the last one */
+#define EFISTORE_MM_CHANGED	5 /* write: a __u64, how many changes since the last one */
 #define EFISTORE_MM_ESRT	6 /* write: struct efistore_mm_esrt, and entries behind it */
 
 /**
@@ -129,9 +129,11 @@ struct efistore_mm_esrt {
 };
 
 /*
- * read(2) on /dev/efistore-mm blocks unless O_NONBLOCK; EMSGSIZE if the message does not fit, which
- * leaves it there. write(2) takes exactly one message. Errors of a reply: ENOENT, nobody waits for
- * an answer to this id (any more): never asked, answered before, timed out, caller gone.
+ * open(2) must be for reading and writing. read(2) on /dev/efistore-mm blocks unless O_NONBLOCK;
+ * EMSGSIZE if the message does not fit, which leaves it there. write(2) takes exactly one message.
+ * Errors of a reply: ENOENT, nobody waits for an answer to this id (any more): never asked, answered
+ * before, timed out, caller gone; EMSGSIZE, its frame is not between 24 bytes and a buffer's, which
+ * also ends its request. A session that has closed has also cancelled what it had not finished.
  * A second open gets EBUSY. When the file is closed, every caller who waits gets ENOTCONN.
  * ioctl(2) with EFISTORE_IOC_INFO works here, too.
  */
