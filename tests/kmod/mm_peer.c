@@ -361,7 +361,7 @@ static void serve_message(ssize_t got) {
 static void send_esrt(int count, uint32_t version) {
   struct {
     struct efistore_mm_esrt head;
-    struct efistore_mm_esrt_entry entries[EFISTORE_MM_ESRT_MAX];
+    struct efistore_mm_esrt_entry entries[EFISTORE_MM_ESRT_MAX + 1];
   } table;
   memset(&table, 0, sizeof(table));
   table.head.count = (uint32_t)count;

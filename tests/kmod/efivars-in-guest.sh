@@ -1,0 +1,342 @@
+# SPDX-License-Identifier: BSD-2-Clause-Patent
+#
+# The kernel's efivarfs through the module: when it is there, each of the traps that are known of
+# it, and a daemon that lies.
+# shellcheck source=tests/kmod/guest-lib.sh
+. /etc/guest-lib.sh
+
+# efivarfs of 6.1 cannot be loaded without operations: trap 1.
+mount_after_peer() {
+  start_peer "$@"
+  expect 0 "mount" mount_efivarfs
+}
+
+mode_off() {
+  parameter efivars off
+  start_peer
+  [ ! -d "$EFI" ] || fail "$EFI is there"
+  parameter efivars auto
+  expect 0 "mount after auto" mount_efivarfs
+  expect error "off while mounted" parameter efivars off
+  expect_text auto "the mode after a refusal" "$(cat /sys/module/efistore/parameters/efivars)"
+  umount "$MOUNT"
+  old_kernel && rmmod efivarfs
+  expect 0 "off" parameter efivars off
+  [ ! -d "$EFI" ] || fail "$EFI is left"
+  expect 0 "on" parameter efivars on
+  expect 0 "mount after on" mount_efivarfs
+  expect error "a word that is none" parameter efivars maybe
+}
+
+mode_at_load() {
+  stop_peer
+  rmmod efistore
+  expect error "a word that is none" modprobe efistore efivars=maybe
+  expect 0 "off at load" modprobe efistore efivars=off
+  start_peer
+  [ ! -d "$EFI" ] || fail "$EFI is there"
+}
+
+only_when_ready() {
+  start_peer -s 0
+  [ ! -d "$EFI" ] || fail "$EFI is there before the daemon can be asked"
+  stop_peer
+  start_peer -s 1
+  [ -d "$MOUNT" ] || fail "there is no $MOUNT"
+  expect 0 "mount" mount_efivarfs
+}
+
+file_operations() {
+  mount_after_peer -n 3
+  expect_text 3 "files" "$(find "$MOUNT" -type f | wc -l)"
+  expect_text "7 0 0 0 119 111 114 108 100" "content" "$(echo $(od -An -tu1 "$HELLO"))"
+  printf '\7\0\0\0new' >"$MOUNT/Made-$GLOBAL" || fail "create"
+  expect_text "7 0 0 0 110 101 119" "made" "$(echo $(od -An -tu1 "$MOUNT/Made-$GLOBAL"))"
+  expect error "immutable" sh -c "echo x >'$MOUNT/Made-$GLOBAL'"
+  chattr -i "$MOUNT/Made-$GLOBAL"
+  printf '\107\0\0\0er' >>"$MOUNT/Made-$GLOBAL" || fail "append"
+  expect_text "7 0 0 0 110 101 119 101 114" "appended" "$(echo $(od -An -tu1 "$MOUNT/Made-$GLOBAL"))"
+  expect 0 "unlink" rm -f "$MOUNT/Made-$GLOBAL"
+  expect_text 3 "files after all" "$(find "$MOUNT" -type f | wc -l)"
+  printf '\7\0\0\0' >/tmp/large
+  head -c 69000 /dev/zero >>/tmp/large
+  # Over 64 KiB: what the kernel allows where nobody says how much there is room for.
+  expect 0 "a large variable" dd if=/tmp/large of="$MOUNT/Large-$GLOBAL" bs=70000
+  expect 0 "the large variable" cmp /tmp/large "$MOUNT/Large-$GLOBAL"
+  head -c 200000 /dev/zero >>/tmp/large
+  expect_error "No space" "one that no frame carries" dd if=/tmp/large of="$MOUNT/Larger-$GLOBAL" bs=300000
+}
+
+mount_without_a_daemon() {
+  if old_kernel; then
+    expect_error "No such device\|can't load\|ENODEV" "efivarfs without operations" modprobe efivarfs
+  else
+    modprobe efivarfs
+    mkdir -p /tmp/mnt
+    expect_error "not supported" "mount without operations" mount -t efivarfs none /tmp/mnt
+  fi
+  mount_after_peer
+  umount "$MOUNT"
+  modprobe efivarfs
+  # 6.1 keeps the operations while efivarfs is loaded; 6.12 has none without a daemon.
+  stop_peer
+  mkdir -p /tmp/mnt
+  sleep 2
+  expect_error "not supported" "mount without a daemon" mount -t efivarfs none /tmp/mnt
+}
+
+daemon_death_and_return() {
+  mount_after_peer
+  stop_peer
+  [ -e "$HELLO" ] || fail "the listing is gone"
+  expect_error "Input/output error" "read without a daemon" timed cat "$HELLO"
+  sleep 1.2
+  expect_error "Input/output error" "read long without a daemon" timed cat "$HELLO"
+  took_between 0 500 "it"
+  expect_error "Input/output error" "write without a daemon" write_variable Without
+  start_peer
+  expect 0 "read after its return" cat "$HELLO"
+  # Within the time of a restart reads wait for it.
+  stop_peer
+  cat "$HELLO" >/tmp/read 2>&1 &
+  reader=$!
+  usleep 300000
+  start_peer
+  wait $reader || fail "a read across a restart"
+  # So they do when the request was with the daemon that died.
+  stop_peer
+  start_peer -m die:1
+  cat "$HELLO" >/tmp/read 2>&1 &
+  reader=$!
+  usleep 300000
+  start_peer
+  wait $reader || fail "a read whose daemon died"
+  # A change is not made twice: what the dead one did with it is unknown.
+  stop_peer
+  start_peer -m die:3
+  expect_error "Input/output error" "a write whose daemon died" write_variable Died
+  start_peer
+}
+
+trap_2_notifier_is_initialised() {
+  mount_after_peer
+  for n in 1 2 3 4; do
+    mkdir -p /tmp/mnt$n
+    mount -t efivarfs none /tmp/mnt$n || fail "mount $n"
+  done
+  for n in 1 2 3 4; do umount /tmp/mnt$n; done
+  umount "$MOUNT"
+  expect 0 "again" mount_efivarfs
+}
+
+trap_3_unload_while_mounted() {
+  mount_after_peer
+  expect error "unload with a daemon" rmmod efistore
+  stop_peer
+  expect error "unload while mounted" rmmod efistore
+  sleep 1.2
+  expect error "unload while mounted, later" rmmod efistore
+  expect_error "Input/output error" "and it can be read" cat "$HELLO"
+  umount "$MOUNT"
+  old_kernel && rmmod efivarfs
+  sleep 1
+  expect 0 "unload after that" rmmod efistore
+  [ ! -d "$EFI" ] || fail "$EFI is left"
+  modprobe efivarfs 2>/dev/null
+  mkdir -p /tmp/mnt
+  expect error "mount without the module" mount -t efivarfs none /tmp/mnt
+  modprobe efistore
+}
+
+trap_3_unregister_with_a_context() {
+  old_kernel && return
+  start_peer
+  modprobe efivarfs
+  fs_hold efivarfs &
+  holder=$!
+  usleep 300000
+  expect error "off while a mount has begun" parameter efivars off
+  kill -9 $holder
+  wait $holder 2>/dev/null
+  expect 0 "off" parameter efivars off
+}
+
+trap_3_unregister_against_mount() {
+  start_peer
+  mkdir -p /tmp/mnt
+  (while [ ! -e /tmp/stop ]; do
+    mount -t efivarfs none /tmp/mnt 2>/dev/null && umount /tmp/mnt
+    old_kernel && rmmod efivarfs 2>/dev/null
+  done) &
+  mounter=$!
+  changes=0 refused=0
+  while [ $((changes + refused)) -lt "${EFISTORE_TEST_CHANGES:-300}" ]; do
+    if parameter efivars off 2>/dev/null; then changes=$((changes + 1)); else refused=$((refused + 1)); fi
+    parameter efivars auto
+  done
+  : >/tmp/stop
+  wait $mounter
+  rm /tmp/stop
+  echo "unregistered $changes times against mounts, refused $refused times"
+  [ "$changes" -ge 10 ] || fail "it came to only $changes changes"
+}
+
+trap_4_listing_is_whole_or_none() {
+  start_peer -n 9 -m status:2:5 -S 0x8000000000000007
+  expect_error "not supported" "an error in the middle" mount_efivarfs
+  expect 0 "once more" mount_efivarfs
+  umount "$MOUNT"
+  stop_peer
+  start_peer -n 9 -m hang:2:5
+  expect_error "not supported" "no answer in the middle" timed mount_efivarfs
+  took_between 2500 6000 "it"
+  stop_peer
+  start_peer -n 9 -m die:2:5
+  mount_efivarfs >/tmp/output 2>&1 &
+  mounting=$!
+  usleep 400000
+  start_peer -n 9
+  wait $mounting || fail "a restart in the middle: $(cat /tmp/output)"
+  expect_text 9 "files" "$(find "$MOUNT" -type f | wc -l)"
+  umount "$MOUNT"
+  stop_peer
+  start_peer -n 9 -m die:2:5
+  expect_error "not supported" "the end in the middle" mount_efivarfs
+}
+
+trap_5_others_wait_but_can_be_killed() {
+  mount_after_peer
+  stop_peer
+  start_peer -m hang:1
+  cat "$HELLO" >/dev/null 2>&1 &
+  first=$!
+  usleep 300000
+  cat "$HELLO" >/dev/null 2>&1 &
+  second=$!
+  usleep 300000
+  timed kill -9 $second
+  wait $second
+  timed kill -9 $first
+  wait $first
+  expect 0 "a read after both" timed cat "$HELLO"
+  took_between 0 2000 "it"
+}
+
+trap_6_daemon_touches_efivarfs() {
+  mount_after_peer
+  stop_peer
+  start_peer -m touch:1
+  expect_error "Input/output error" "a read that the daemon answers by a read" timed cat "$HELLO"
+  took_between 2500 5000 "it"
+  sleep 1
+  expect_logged "touch: -1"
+  expect 0 "the next" cat "$HELLO"
+  stop_peer
+  # Between requests it is refused at once.
+  start_peer -m touch-after:1
+  expect 0 "a write" write_variable Touched
+  sleep 1
+  expect_logged "touch: -1 errno 5 after [0-9]\{1,3\} ms"
+}
+
+trap_7_freezing_with_requests_pending() {
+  mount_after_peer
+  stop_peer
+  start_peer -m slow:1 -t 2500
+  # The time of the test itself, 5 s, counts, unlike that of a real suspend.
+  parameter timeout_ms 20000
+  echo freezer >/sys/power/pm_test
+  cat "$HELLO" >/tmp/read 2>&1 &
+  reader=$!
+  mm_call 100 >/tmp/called 2>&1 &
+  caller=$!
+  usleep 500000
+  expect 0 "suspend" timed sh -c "echo mem >/sys/power/state"
+  took_between 0 12000 "it"
+  wait $reader || fail "the read: $(cat /tmp/read)"
+  wait $caller || fail "the call: $(cat /tmp/called)"
+  echo none >/sys/power/pm_test
+}
+
+trap_8_efi_pstore() {
+  start_peer
+  modprobe efi_pstore || return
+  expect 0 "mount" mount_efivarfs
+  umount "$MOUNT"
+  old_kernel && rmmod efivarfs
+  expect error "off under efi_pstore" parameter efivars off
+  rmmod efi_pstore
+  expect 0 "off" parameter efivars off
+}
+
+trap_9_statuses() {
+  mount_after_peer
+  stop_peer
+  for row in "2:Invalid argument" "9:No space" "7:Input/output error" "8:Read-only" "26:Permission denied" \
+    "3:Invalid argument" "28:Read-only" "18:Invalid argument" "0x7777777:Input/output error"; do
+    start_peer -m status:3 -S $((0x8000000000000000 | ${row%%:*}))
+    expect_error "${row#*:}" "status ${row%%:*}" write_variable "Status${row%%:*}"
+    stop_peer
+  done
+}
+
+trap_10_long_names() {
+  mount_after_peer -n 9 -l
+  expect_text 9 "files" "$(find "$MOUNT" -type f | wc -l)"
+}
+
+trap_11_changes_elsewhere() {
+  mount_after_peer -n 3
+  stop_peer
+  start_peer -n 5
+  expect_text 3 "files" "$(find "$MOUNT" -type f | wc -l)"
+  umount "$MOUNT"
+  mount_efivarfs
+  expect_text 5 "files" "$(find "$MOUNT" -type f | wc -l)"
+}
+
+trap_12_directory_only_when_needed() {
+  [ ! -d "$EFI" ] || fail "$EFI is there without a daemon"
+  start_peer
+  expect_text 64 "fw_platform_size" "$(cat "$EFI/fw_platform_size")"
+  stop_peer
+  [ ! -d "$EFI" ] || fail "$EFI is left"
+}
+
+lying_daemon() {
+  mount_after_peer
+  stop_peer
+  for kind in data-size data-size-huge data-size-small name-size guid length function truncated headless oversize; do
+    start_peer -m $kind:1:1:9
+    expect_error "Input/output error" "$kind" cat "$HELLO"
+    stop_peer
+  done
+  for kind in twice unknown; do
+    start_peer -m $kind:1:1:9
+    expect 0 "$kind" cat "$HELLO"
+    expect_logged "errno 2"
+    stop_peer
+  done
+  start_peer -m late:1 -t 4000
+  expect_error "Input/output error" "late" cat "$HELLO"
+  sleep 2
+  expect_logged "late reply: errno 2"
+  expect 0 "after it" cat "$HELLO"
+  stop_peer
+  umount "$MOUNT"
+  for kind in next-odd next-huge next-small next-unterminated next-empty guid length function truncated headless oversize; do
+    start_peer -n 5 -m $kind:2:3
+    expect_error "not supported" "$kind" mount_efivarfs
+    stop_peer
+  done
+}
+
+for name in mode_off mode_at_load only_when_ready file_operations mount_without_a_daemon \
+  daemon_death_and_return trap_2_notifier_is_initialised trap_3_unload_while_mounted \
+  trap_3_unregister_with_a_context trap_3_unregister_against_mount trap_4_listing_is_whole_or_none \
+  trap_5_others_wait_but_can_be_killed trap_6_daemon_touches_efivarfs \
+  trap_7_freezing_with_requests_pending trap_8_efi_pstore trap_9_statuses trap_10_long_names \
+  trap_11_changes_elsewhere trap_12_directory_only_when_needed lying_daemon; do
+  case " ${EFISTORE_TEST_ONLY:-$name} " in *" $name "*) run_test $name ;; esac
+done
+end_tests
