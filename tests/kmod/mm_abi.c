@@ -115,6 +115,10 @@ static int read_errno(int mm, size_t size) {
 
 // The frame's size.
 static uint32_t take(int mm) {
+  if (!readable(mm, 10000)) {
+    printf("no request arrives\n");
+    exit(1);
+  }
   ssize_t got = read(mm, &message, sizeof(message));
   if (got < 0) {
     die("read");

@@ -53,10 +53,10 @@ struct efistore_communicate {
  * Has the request in this file's buffer answered there. The request is copied out of the caller's
  * reach at once; the buffer changes only when the reply is complete.
  *
- * ENOTCONN: there is no daemon, or it went without an answer. EMSGSIZE: size, or the reply's, is not
- * between 24 and the buffer's. ETIMEDOUT: no answer in time; the request may still be carried out. EDEADLK: the
- * caller is the daemon. EBUSY: too many requests wait. EINTR: killed. ESHUTDOWN: the machine goes
- * down.
+ * ENOTCONN: there is no daemon, or it went without an answer. EMSGSIZE: size, or the reply's, is
+ * not between 24 and the buffer's. ETIMEDOUT: no answer in time; the request may still be carried
+ * out. EDEADLK: the caller is the daemon. EBUSY: too many requests wait. EINTR: killed. ESHUTDOWN:
+ * the machine goes down.
  */
 #define EFISTORE_IOC_COMMUNICATE _IOWR(EFISTORE_IOC_MAGIC, 0x41, struct efistore_communicate)
 
@@ -129,13 +129,13 @@ struct efistore_mm_esrt {
 };
 
 /*
- * open(2) must be for reading and writing. read(2) on /dev/efistore-mm blocks unless O_NONBLOCK;
- * EMSGSIZE if the message does not fit, which leaves it there. write(2) takes exactly one message.
- * Errors of a reply: ENOENT, nobody waits for an answer to this id (any more): never asked, answered
- * before, timed out, caller gone; EMSGSIZE, its frame is not between 24 bytes and a buffer's, which
- * also ends its request. A session that has closed has also cancelled what it had not finished.
- * A second open gets EBUSY. When the file is closed, every caller who waits gets ENOTCONN.
- * ioctl(2) with EFISTORE_IOC_INFO works here, too.
+ * open(2) must be for reading and writing, else EINVAL; a second one gets EBUSY. read(2) blocks
+ * unless O_NONBLOCK; EMSGSIZE if the message does not fit, which leaves it there. write(2) takes
+ * exactly one message. Errors of a reply: ENOENT, nobody waits for an answer to this id (any more):
+ * never asked, answered before, timed out, caller gone; EMSGSIZE, its frame is not between 24 bytes
+ * and a buffer's, which also ends its request. A session that has closed has cancelled what it had
+ * not finished. When the file is closed, every caller who waits gets ENOTCONN. ioctl(2) with
+ * EFISTORE_IOC_INFO works here, too.
  */
 
 #endif /* _UAPI_LINUX_EFISTORE_H */
