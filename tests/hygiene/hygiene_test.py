@@ -18,7 +18,8 @@ LICENCE_LINE = re.compile(r"SPDX-License-Identifier: \(?(BSD-2-Clause-Patent|GPL
 # Kernel code is under the kernel's licence and in the kernel's style.
 KERNEL_DIRS = {pathlib.PurePath("kmod"), pathlib.PurePath("tests/norsim")}
 # Scripts that run inside a guest have a root directory of their own.
-GUEST_SCRIPTS = ("tests/guest/init", "tests/guest/*-in-guest.sh")
+GUEST_SCRIPTS = ("tests/guest/init", "tests/guest/*-in-guest.sh",
+                 "tests/kmod/*-in-guest.sh", "tests/kmod/guest-lib.sh")
 
 # An absolute path is one of somebody's machine unless it begins like this.
 STANDARD_ROOTS = {"bin", "boot", "dev", "etc", "lib", "mnt", "proc", "run", "sbin", "sys", "tmp",

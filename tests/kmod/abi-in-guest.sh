@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 #
 # The nodes, the ESRT and the capsule loader, without efivarfs.
+# shellcheck disable=SC2046 # words are meant where $(echo $(...)) stands
 # shellcheck source=tests/kmod/guest-lib.sh
 . /etc/guest-lib.sh
 
@@ -26,7 +27,7 @@ abi_of_other_buffers() {
 }
 
 load() {
-  mm_load "${EFISTORE_TEST_SECONDS:-10}" "${EFISTORE_TEST_SEED:-1}" || fail "mm_load"
+  mm_load "${EFISTORE_TEST_SECONDS:-6}" "${EFISTORE_TEST_SEED:-1}" || fail "mm_load"
 }
 
 load_and_unload() {

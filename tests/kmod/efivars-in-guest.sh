@@ -2,6 +2,7 @@
 #
 # The kernel's efivarfs through the module: when it is there, each of the traps that are known of
 # it, and a daemon that lies.
+# shellcheck disable=SC2046 # words are meant where $(echo $(...)) stands
 # shellcheck source=tests/kmod/guest-lib.sh
 . /etc/guest-lib.sh
 

@@ -44,7 +44,7 @@ expect_logged() { grep -q "$1" /tmp/mm_peer.log || fail "the daemon did not say 
 start_peer() {
   stop_peer
   : >/tmp/mm_peer.log
-  peer=$(mm_peer -b "$@") || fail "mm_peer $* does not start"
+  peer=$(mm_peer -b /tmp/mm_peer.log "$@") || fail "mm_peer $* does not start"
 }
 
 stop_peer() {

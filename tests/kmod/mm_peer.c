@@ -383,9 +383,10 @@ static void send_esrt(int count, uint32_t version) {
 }
 
 static const char usage[] =
-    "usage: mm_peer [-b] [-n VARIABLES] [-l] [-s FLAGS] [-m KIND[:FUNCTION[:FROM[:COUNT]]]]\n"
+    "usage: mm_peer [-b LOG] [-n VARIABLES] [-l] [-s FLAGS] [-m KIND[:FUNCTION[:FROM[:COUNT]]]]\n"
     "               [-t MS] [-S STATUS] [-c CAPSULE-FILE] [-e COUNT:VERSION] [-C CHANGES]\n"
-    "  -b  goes into the background when it is ready, and prints its process id\n"
+    "  -b LOG  goes into the background when it is ready, and prints its process id; says all else "
+    "in LOG\n"
     "  -l  has a variable among them whose name is too long for efivarfs\n";
 
 static void parse_kind(char* text) {
@@ -412,14 +413,15 @@ static void add_variables(int count, bool long_name) {
 }
 
 int main(int argc, char** argv) {
-  bool background = false, long_name = false;
+  const char* log_path = NULL;
+  bool long_name = false;
   int count = 3, esrt_count = -1, option;
   uint32_t flags = EFISTORE_READY_READ | EFISTORE_READY_WRITE, esrt_version = 1;
   uint64_t changes = 0;
-  while ((option = getopt(argc, argv, "bn:ls:m:t:S:c:e:C:h")) >= 0) {
+  while ((option = getopt(argc, argv, "b:n:ls:m:t:S:c:e:C:h")) >= 0) {
     switch (option) {
       case 'b':
-        background = true;
+        log_path = optarg;
         break;
       case 'n':
         count = atoi(optarg);
@@ -454,7 +456,7 @@ int main(int argc, char** argv) {
     }
   }
   int ready[2];
-  if (background && pipe(ready) == 0) {
+  if (log_path != NULL && pipe(ready) == 0) {
     pid_t child = fork();
     if (child != 0) {
       char byte;
@@ -468,7 +470,7 @@ int main(int argc, char** argv) {
     setsid();
     close(ready[0]);
     // The shell that reads the process id must not wait for the end of this one.
-    int log = open("/tmp/mm_peer.log", O_WRONLY | O_CREAT | O_APPEND, 0600);
+    int log = open(log_path, O_WRONLY | O_CREAT | O_APPEND, 0600);
     dup2(log, 1);
     dup2(log, 2);
   }
@@ -486,7 +488,7 @@ int main(int argc, char** argv) {
   if (changes != 0) {
     write_message(node, EFISTORE_MM_CHANGED, 0, &changes, sizeof(changes));
   }
-  if (background && write(ready[1], "r", 1) != 1) {
+  if (log_path != NULL && write(ready[1], "r", 1) != 1) {
     return 1;
   }
   say("ready");
