@@ -2,6 +2,7 @@
 /*
  * /dev/efistore-mm: where the daemon reads messages and writes its own.
  */
+#include <linux/build_bug.h>
 #include <linux/compat.h>
 #include <linux/fs.h>
 #include <linux/miscdevice.h>
@@ -14,6 +15,14 @@
 #include <linux/uaccess.h>
 
 #include "mm.h"
+
+/* What userspace was compiled with. */
+static_assert(sizeof(struct efistore_info) == 16);
+static_assert(sizeof(struct efistore_communicate) == 8);
+static_assert(sizeof(struct efistore_mm_header) == 16);
+static_assert(sizeof(struct efistore_mm_request) == 24);
+static_assert(sizeof(struct efistore_mm_esrt_entry) == 40);
+static_assert(sizeof(struct efistore_mm_esrt) == 16);
 
 /* One reader at a time is between the look at a message and its taking. */
 static DEFINE_MUTEX(read_mutex);

@@ -271,6 +271,9 @@ int efistore_attach(void)
 		set_daemon(task_tgid(current));
 	}
 	spin_unlock(&queue.lock);
+	/* The end of the last daemon's time must not be taken for that of the next one's. */
+	if (!ret)
+		cancel_delayed_work(&restart_work);
 	return ret;
 }
 
