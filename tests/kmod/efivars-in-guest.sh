@@ -41,9 +41,11 @@ mode_at_load() {
 only_when_ready() {
   start_peer -s 0
   [ ! -d "$EFI" ] || fail "$EFI is there before the daemon can be asked"
+  expect_text 0x100 "flags before" "$(mm_call)"
   stop_peer
   start_peer -s 1
   [ -d "$MOUNT" ] || fail "there is no $MOUNT"
+  expect_text 0x301 "flags" "$(mm_call)"
   expect 0 "mount" mount_efivarfs
 }
 
