@@ -93,9 +93,9 @@ daemon_death_and_return() {
   stop_peer
   [ -e "$HELLO" ] || fail "the listing is gone"
   expect_error "Input/output error" "read without a daemon" timed cat "$HELLO"
-  sleep 1.2
+  sleep 2.2
   expect_error "Input/output error" "read long without a daemon" timed cat "$HELLO"
-  took_between 0 500 "it"
+  took_between 0 900 "it"
   expect_error "Input/output error" "write without a daemon" write_variable Without
   start_peer
   expect 0 "read after its return" cat "$HELLO"
@@ -117,8 +117,12 @@ daemon_death_and_return() {
   # A change is not made twice: what the dead one did with it is unknown.
   stop_peer
   start_peer -m die:3
-  expect_error "Input/output error" "a write whose daemon died" write_variable Died
+  write_variable Died >/tmp/written 2>&1 &
+  writer=$!
+  usleep 300000
   start_peer
+  wait $writer && fail "a write whose daemon died"
+  grep -q "Input/output error" /tmp/written || fail "a write whose daemon died: $(cat /tmp/written)"
 }
 
 trap_2_notifier_is_initialised() {
@@ -137,7 +141,7 @@ trap_3_unload_while_mounted() {
   expect error "unload with a daemon" rmmod efistore
   stop_peer
   expect error "unload while mounted" rmmod efistore
-  sleep 1.2
+  sleep 2.2
   expect error "unload while mounted, later" rmmod efistore
   expect_error "Input/output error" "and it can be read" cat "$HELLO"
   umount "$MOUNT"
@@ -192,7 +196,7 @@ trap_4_listing_is_whole_or_none() {
   stop_peer
   start_peer -n 9 -m hang:2:5
   expect_error "not supported" "no answer in the middle" timed mount_efivarfs
-  took_between 2500 6000 "it"
+  took_between 2500 9000 "it"
   stop_peer
   start_peer -n 9 -m die:2:5
   mount_efivarfs >/tmp/output 2>&1 &
@@ -230,7 +234,7 @@ trap_6_daemon_touches_efivarfs() {
   stop_peer
   start_peer -m touch:1
   expect_error "Input/output error" "a read that the daemon answers by a read" timed cat "$HELLO"
-  took_between 2500 5000 "it"
+  took_between 2500 8000 "it"
   sleep 1
   expect_logged "touch: -1"
   expect 0 "the next" cat "$HELLO"
@@ -254,8 +258,8 @@ trap_7_freezing_with_requests_pending() {
   mm_call 100 >/tmp/called 2>&1 &
   caller=$!
   usleep 500000
-  expect 0 "suspend" timed sh -c "echo mem >/sys/power/state"
-  took_between 0 12000 "it"
+  # Of what cannot be frozen it says so after 20 s.
+  expect 0 "suspend" sh -c "echo mem >/sys/power/state"
   wait $reader || fail "the read: $(cat /tmp/read)"
   wait $caller || fail "the call: $(cat /tmp/called)"
   echo none >/sys/power/pm_test

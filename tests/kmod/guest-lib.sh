@@ -90,7 +90,7 @@ no_complaint() {
 run_test() {
   test=$1
   before=$failures
-  modprobe efistore timeout_ms=3000 restart_ms=1000 || fail "modprobe"
+  modprobe efistore timeout_ms=3000 restart_ms=2000 || fail "modprobe"
   "$1"
   stop_peer
   for mount in $(grep ' efivarfs ' /proc/mounts | cut -d' ' -f2); do umount "$mount" || fail "umount"; done
