@@ -17,7 +17,8 @@ stop_peer
 start_peer -m stall
 for n in 1 2 3 4 5 6 7 8; do mm_call 100 >/dev/console & done
 usleep 200000
-cat "$HELLO" >/dev/console 2>&1 &
+# A reader holds the kernel's lock, and a crash then does not get as far as to the module.
+[ "$test" = panic ] || cat "$HELLO" >/dev/console 2>&1 &
 sleep 0.5
 case $test in
   reboot)
