@@ -258,8 +258,9 @@ static efi_status_t set_variable(efi_char16_t *name, efi_guid_t *vendor, u32 att
 
 	if (!name_size)
 		return EFI_INVALID_PARAMETER;
+	/* No store takes it; the status is the one that any store has for what is too large. */
 	if (data_size > data_room(name_size))
-		return EFI_OUT_OF_RESOURCES;
+		return EFI_INVALID_PARAMETER;
 	status = exchange(access_frame(EFISTORE_SET_VARIABLE, name, name_size, vendor, attributes,
 				       data, data_size), false, &reply, &payload_size);
 	kvfree(reply);
@@ -273,15 +274,10 @@ static efi_status_t set_variable_nonblocking(efi_char16_t *name, efi_guid_t *ven
 	return EFI_UNSUPPORTED;
 }
 
-/*
- * Whether there is room is the store's to say, which reclaims, and says it to the SetVariable that
- * follows; here is known only what can be carried.
- */
+/* Whether there is room is the store's to say, which reclaims; it says it to the SetVariable. */
 static efi_status_t query_variable_store(u32 attributes, unsigned long size, bool nonblocking)
 {
-	if (nonblocking)
-		return EFI_UNSUPPORTED;
-	return size <= data_room(0) ? EFI_SUCCESS : EFI_OUT_OF_RESOURCES;
+	return nonblocking ? EFI_UNSUPPORTED : EFI_SUCCESS;
 }
 
 static efi_status_t query_variable_info(u32 attributes, u64 *storage, u64 *remaining, u64 *largest)

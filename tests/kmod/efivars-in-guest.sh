@@ -67,7 +67,7 @@ file_operations() {
   expect 0 "a large variable" dd if=/tmp/large of="$MOUNT/Large-$GLOBAL" bs=70000
   expect 0 "the large variable" cmp /tmp/large "$MOUNT/Large-$GLOBAL"
   head -c 200000 /dev/zero >>/tmp/large
-  expect_error "No space" "one that no frame carries" dd if=/tmp/large of="$MOUNT/Larger-$GLOBAL" bs=300000
+  expect_error "Invalid argument" "one that no frame carries" dd if=/tmp/large of="$MOUNT/Larger-$GLOBAL" bs=300000
 }
 
 mount_without_a_daemon() {
