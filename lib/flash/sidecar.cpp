@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
 #include "efistore/flash/sidecar.hpp"
 
+#include <fmt/format.h>
+
 #include "efistore/flash/mtd_device.hpp"
 #include "efistore/flash/wear.hpp"
 
@@ -37,7 +39,7 @@ bool is_mtd(const Device& device) noexcept {
 
 std::filesystem::path sidecar_path(const std::string& locator, const Device& device,
                                    std::string_view extension) {
-  const std::string ending = "." + std::string(extension);
+  const std::string ending = fmt::format(".{}", extension);
   if (!is_mtd(device)) return locator + ending;
   return std::filesystem::path(mtd_directory) / (mtd_file_name(device.name()) + ending);
 }

@@ -16,7 +16,6 @@ namespace efistore::mm {
 
 namespace {
 
-using variable::Policy;
 using variable::PolicyState;
 
 /// VAR_CHECK_POLICY_COMM_DUMP_PARAMS, and VAR_CHECK_POLICY_MM_DUMP_BUFFER_SIZE.

@@ -4,11 +4,11 @@
 #include <sys/signalfd.h>
 
 #include <CLI/App.hpp>
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <memory>
+#include <set>
 
 #include "efistore/base/attributes.hpp"
 #include "efistore/base/unique_fd.hpp"
@@ -60,14 +60,12 @@ Outcome<std::uint64_t> show_changes(runtime::Client& client, std::uint64_t& late
   latest = changes->latest;
   if (changes->lost) print_message(program_name, "warning: more changed than is remembered");
   // Of several changes what counts is the last.
-  std::ranges::sort(changes->ids);
-  const auto repeated = std::ranges::unique(changes->ids);
-  changes->ids.erase(repeated.begin(), repeated.end());
-  for (const variable::VariableId& id : changes->ids) {
+  const std::set<variable::VariableId> ids(changes->ids.begin(), changes->ids.end());
+  for (const variable::VariableId& id : ids) {
     if (auto shown = show_change(id, client, json); !shown) return tl::unexpected(shown.error());
   }
   if (auto flushed = flush_output(); !flushed) return tl::unexpected(flushed.error());
-  return changes->ids.size();
+  return ids.size();
 }
 
 Outcome<ExitCode> run_watch(const GlobalOptions& global, const WatchOptions& options) {
