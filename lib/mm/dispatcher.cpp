@@ -160,6 +160,7 @@ std::size_t Dispatcher::serve(std::size_t request_size, const Caller& caller) {
   std::uint64_t number = 0;
   if (policy) {
     done = serve_policy(state, caller, message);
+    write_frame_header(buffer, reply);  // ends with the message, which the request's need not
     put(message, 12, static_cast<std::uint64_t>(done.status()));
   } else {
     number = ByteReader(message).u64();

@@ -221,6 +221,17 @@ TEST_F(PolicyFunctions, MalformedMessagesAreRefused) {
   }
 }
 
+TEST_F(PolicyFunctions, AReplyIsAFrameAlsoWhereTheRequestHadBytesBehindIt) {
+  auto request = frame_of(mm::guids::policy_protocol,
+                          Fields().u32(mm::policy_signature).u32(1).u32(2).u64(0).zeros(1).bytes(),
+                          mm::HeaderVersion::v3);
+  request.resize(request.size() + 8);
+  ByteWriter(std::span(request).subspan(16)).u64(request.size());  // BufferSize
+  const auto header = mm::parse_frame_header(exchange(request));
+  ASSERT_TRUE(header) << header.error().message;
+  EXPECT_EQ(header->message_size, mm::policy_header_size + 1);
+}
+
 TEST_F(PolicyFunctions, RightsAreAskedFor) {
   const std::vector<std::byte> large(13 + page_size);
   for (const std::uint32_t number : {1U, 3U, 5U}) {
