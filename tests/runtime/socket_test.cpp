@@ -85,6 +85,23 @@ TEST(Socket, GarbageOfEverySizeGetsAnAnswerOrAnEnd) {
   EXPECT_EQ(set(side.client(), u"A", "1"), EfiStatus::success);
 }
 
+TEST(Socket, ASubscriptionIsAnsweredWithItsHeaderWhateverStandsBehindIt) {
+  MmSide side(Way::socket);
+  auto frame = mm::make_frame({.protocol = mm::guids::management_protocol, .message_size = 16});
+  ByteWriter(std::span<std::byte>(frame).subspan(24)).u64(9);
+  const auto expected = frame;
+  // More than the daemon's buffer has.
+  frame.resize(150'000);
+  ByteWriter(std::span<std::byte>(frame).subspan(32)).u64(0x55);
+  const UniqueFd fd = connect_to(side.socket());
+  ASSERT_EQ(::send(fd.get(), frame.data(), frame.size(), 0), static_cast<ssize_t>(frame.size()));
+  std::vector<std::byte> reply(frame.size());
+  const ssize_t size = ::recv(fd.get(), reply.data(), reply.size(), 0);
+  ASSERT_GT(size, 0);
+  reply.resize(static_cast<std::size_t>(size));
+  EXPECT_EQ(reply, expected);
+}
+
 TEST(Socket, WhoDoesNotTakeTheAnswersIsLetGoAndNobodyWaits) {
   MmSide side(Way::socket);
   ASSERT_EQ(set(side.client(), u"A", std::string(8000, 'x')), EfiStatus::success);

@@ -231,14 +231,18 @@ std::size_t Server::serve(std::size_t size, const mm::Caller& caller,
   return reply;
 }
 
-/// Answered here, as the dispatcher knows no connections.
-bool Server::subscribe(Connection& connection, std::span<const std::byte> request) {
-  if (management_function(request) != ManagementFunction::subscribe) return false;
-  if (!includes(options_.permissions.rights_of(connection.peer), Rights::read)) return false;
+/// Answered here, as the dispatcher knows no connections. Gives the size of the reply, which is the
+/// function header alone: what came behind it may be more than the buffer has.
+std::optional<std::size_t> Server::subscribe(Connection& connection,
+                                             std::span<const std::byte> request) {
+  if (management_function(request) != ManagementFunction::subscribe) return std::nullopt;
+  if (!includes(options_.permissions.rights_of(connection.peer), Rights::read)) return std::nullopt;
   connection.subscribed = true;
-  const auto header = mm::parse_frame_header(request);
-  ByteWriter(dispatcher_.buffer().subspan(mm::header_size(header->version) + 8)).u64(0);
-  return true;
+  auto header = *mm::parse_frame_header(request);
+  header.message_size = mm::function_header_size;
+  mm::write_frame_header(dispatcher_.buffer(), header);
+  ByteWriter(dispatcher_.buffer().subspan(mm::header_size(header.version) + 8)).u64(0);
+  return header.frame_size();
 }
 
 void Server::serve_connection(Connection& connection) {
@@ -251,14 +255,14 @@ void Server::serve_connection(Connection& connection) {
     return;
   }
   const auto size = static_cast<std::size_t>(received);
-  std::size_t reply = size;
-  if (!subscribe(connection, buffer.first(std::min(size, buffer.size())))) {
+  auto reply = subscribe(connection, buffer.first(std::min(size, buffer.size())));
+  if (!reply) {
     const mm::Caller caller{.rights = options_.permissions.rights_of(connection.peer),
                             .session = connection.session};
     reply = serve(size, caller, tools::FrameTransport::socket, connection.peer.uid);
   }
   // Who asks without taking the answers is not waited for.
-  if (::send(fd, buffer.data(), reply, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) close_connection(fd);
+  if (::send(fd, buffer.data(), *reply, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) close_connection(fd);
 }
 
 void Server::serve_module() {

@@ -79,7 +79,7 @@ class Server {
   void close_connection(int fd);
   void serve_connection(Connection& connection);
   void serve_module();
-  bool subscribe(Connection& connection, std::span<const std::byte> request);
+  std::optional<std::size_t> subscribe(Connection& connection, std::span<const std::byte> request);
   std::size_t serve(std::size_t size, const mm::Caller& caller, tools::FrameTransport transport,
                     std::uint32_t uid);
   void capture(const tools::CapturedFrame& frame);
