@@ -230,7 +230,8 @@ TEST(Socket, NothingThatWasAnsweredIsLostWhenTheDaemonIsKilled) {
   last_known.fill(-1);
   last_asked.fill(-1);
   int value = 0;
-  for (int round = 0; round < 25; ++round) {
+  // On a machine that is busy, or whose disk is slow, few are answered in a round.
+  for (int round = 0; round < 25 || (acknowledged <= 100 && round < 250); ++round) {
     std::thread killer([&side, delay = random() % 60'000] {
       std::this_thread::sleep_for(std::chrono::microseconds(delay));
       side.kill();
