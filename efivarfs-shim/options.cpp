@@ -16,8 +16,8 @@ namespace efistore::shim {
 namespace {
 
 constexpr const char* description =
-    "Mounts a UEFI variable store (an image file or an MTD device) as the kernel's efivarfs would "
-    "show it.";
+    "Mounts a UEFI variable store (an image file, an MTD device, or that of a daemon) as the "
+    "kernel's efivarfs would show it.";
 
 constexpr const char* footer = R"(Mount options (-o), besides those of mount(8) and fuse(8):
   ro                          open the store for reading only
@@ -144,10 +144,11 @@ tl::expected<Options, EarlyExit> parse_command_line(int argc, const char* const*
   CLI::App app(description, "efivarfs-shim");
   app.footer(footer);
   app.set_version_flag("--version", "efivarfs-shim " EFISTORE_VERSION);
-  const CLI::Option* store_option =
-      app.add_option("--store", store,
-                     "Image file, MTD character device or mtd:NAME; without it, the first of two "
-                     "positional arguments, or $EFISTORE");
+  const CLI::Option* store_option = app.add_option(
+      "--store", store,
+      "Image file, MTD character device, mtd:NAME, or unix:PATH and /dev/efistore for "
+      "that of a daemon; without it, the first of two positional arguments, or "
+      "$EFISTORE");
   app.add_option("paths", positional, "[STORE] MOUNTPOINT")->type_name("");
   app.add_flag("-f,--foreground", options.foreground, "Stay in the foreground");
   app.add_flag("-d,--debug", options.debug, "Show every request; implies -f");

@@ -2,6 +2,7 @@
 """The bash completion, called as bash calls it."""
 
 import os
+import re
 import shlex
 import subprocess
 
@@ -11,7 +12,7 @@ from command import GLOBAL_GUID, OWN_GUID
 
 COMPLETION = script_test.SOURCE_DIR / "tools" / "completion" / "efistore"
 COMMANDS = ["apply", "check", "create", "delete", "export", "get", "import", "info", "list", "map",
-            "policy", "reclaim", "secureboot", "set"]
+            "policy", "reclaim", "replay", "secureboot", "set", "watch"]
 # With the commands of commands.
 NESTED = {"policy": ["list", "lock", "register"],
           "secureboot": ["enroll", "generate", "mode", "status"]}
@@ -20,15 +21,18 @@ ALL_COMMANDS = [[name] for name in COMMANDS] + [[name, nested] for name in NESTE
 
 
 class CompletionTest(command.CommandTest):
+    program, source = "efistore", COMPLETION
+
     def complete(self, *words: str) -> list[str]:
         """The replies for the last of `words`, which Readline has split at spaces and =."""
         bash = script_test.need_program("bash")
         script = f"""
-            source {shlex.quote(str(COMPLETION))}
-            [[ $(complete -p efistore) == 'complete -F _efistore efistore' ]] || exit 1
-            COMP_WORDS=(efistore {' '.join(map(shlex.quote, words))})
+            source {shlex.quote(str(self.source))}
+            name={self.program}
+            [[ $(complete -p $name) == "complete -F _$name $name" ]] || exit 1
+            COMP_WORDS=($name {' '.join(map(shlex.quote, words))})
             COMP_CWORD={len(words)}
-            _efistore
+            _$name
             (( ${{#COMPREPLY[@]}} == 0 )) || printf '%s\\n' "${{COMPREPLY[@]}}"
         """
         program = os.path.dirname(os.environ["EFISTORE_COMMAND"])
@@ -43,7 +47,7 @@ class CompletionTest(command.CommandTest):
         everything = self.complete("")
         self.assertEqual([word for word in everything if not word.startswith("-")], COMMANDS)
         self.assertEqual(self.complete("--"), ["--help", "--json", "--store", "--version"])
-        self.assertEqual(self.complete("re"), ["reclaim"])
+        self.assertEqual(self.complete("re"), ["reclaim", "replay"])
         self.assertEqual(self.complete("--store", "vars.fd", "ch"), ["check"])
         self.assertEqual(self.complete("--store", "=", "vars.fd", "ch"), ["check"])
 
@@ -91,7 +95,7 @@ class CompletionTest(command.CommandTest):
         self.path("a file").write_bytes(b"")
         for words in (["--store", "v"], ["get", "X", "-o", "v"], ["set", "X", "--file", "v"],
                       ["map", "--svg", "v"], ["check", "--keep", "v"], ["import", "v"], ["--store", "=", "v"],
-                      ["policy", "register", "-f", "v"], ["apply", "v"],
+                      ["policy", "register", "-f", "v"], ["apply", "v"], ["replay", "v"],
                       ["secureboot", "enroll", "db", "v"], ["secureboot", "enroll", "--key", "v"]):
             self.assertEqual(self.complete(*words), ["vars.fd"], words)
         self.assertEqual(self.complete("import", "a"), ["a file"])
@@ -108,6 +112,28 @@ class CompletionTest(command.CommandTest):
         self.assertEqual(self.complete("get", "--store", "=", "vars.fd", "Tw"),
                          [f"Two\\ words-{OWN_GUID}"])
         self.assertEqual(self.complete("--store", "none.fd", "get", ""), [])
+
+
+class DaemonCompletionTest(command.CommandTest):
+    complete = CompletionTest.complete
+    program, source = "efistored", COMPLETION.with_name("efistored")
+
+    def test_every_option_is_offered_and_no_other(self):
+        program = os.environ["EFISTORED_COMMAND"]
+        shown = subprocess.run([program, "--help"], capture_output=True, check=True, timeout=60)
+        options = re.findall(r"(?m)^ +(?:-\w,)?(--[\w-]+)", shown.stdout.decode())
+        self.assertEqual(sorted(options), self.complete("--"))
+
+    def test_values(self):
+        self.path("vars.fd").write_bytes(b"")
+        for option in ("--store", "--socket", "--module-node", "--capture", "--capsules",
+                       "--config"):
+            self.assertEqual(self.complete(option, "v"), ["vars.fd"])
+            self.assertEqual(self.complete(option, "=", "v"), ["vars.fd"])
+        self.assertEqual(self.complete("--phase", ""), ["boot", "runtime"])
+        self.assertEqual(self.complete("--allow", ""), ["any=", "group:", "user:"])
+        self.assertEqual(self.complete("--user", "roo"), ["root"])
+        self.assertEqual(self.complete("--idle", ""), [])
 
 
 if __name__ == "__main__":

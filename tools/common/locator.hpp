@@ -41,8 +41,8 @@ Outcome<std::string> choose_locator(const LocatorSources& sources);
 /// by what was read from it.
 Outcome<void> check_output(const std::string& locator, const std::string& path);
 
-/// Opens the flash that `locator` names. Errors: flash::open_device()'s; unsupported for locators
-/// of other transports, which this build does not speak.
+/// Opens the flash that `locator` names. Errors: flash::open_device()'s; unsupported for a daemon's
+/// socket and the kernel module, behind which somebody else has the flash.
 Result<std::unique_ptr<flash::Device>> open_locator(const std::string& locator,
                                                     flash::OpenMode mode);
 
