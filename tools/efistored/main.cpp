@@ -48,6 +48,9 @@ class SocketFile {
     if (!path_.empty()) ::unlink(path_.c_str());
   }
 
+  /// Empty for one of the service manager.
+  const std::string& path() const noexcept { return path_; }
+
  private:
   std::string path_;
 };
@@ -67,7 +70,12 @@ Result<Listening> listen(const Options& options) {
   return Listening{.fd = std::move(*fd), .file = SocketFile(path)};
 }
 
-Result<Confinement> confinement_of(const Options& options, const Backing& backing) {
+std::filesystem::path folder_of(const std::filesystem::path& file) {
+  return file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
+}
+
+Result<Confinement> confinement_of(const Options& options, const Backing& backing,
+                                   const SocketFile& socket) {
   Confinement confinement;
   if (options.user) {
     auto user = find_user(*options.user);
@@ -77,8 +85,9 @@ Result<Confinement> confinement_of(const Options& options, const Backing& backin
   confinement.writable.push_back(backing.folder());
   if (options.capsule_folder) confinement.writable.emplace_back(*options.capsule_folder);
   confinement.readable.emplace_back(tools::boot_id_file);
-  // What a reload looks at.
-  if (options.config) confinement.readable.emplace_back(*options.config);
+  if (!socket.path().empty()) confinement.clearable.push_back(folder_of(socket.path()));
+  // What a reload looks at. The folder, as who changes the file may do it by a new one.
+  if (options.config) confinement.readable.push_back(folder_of(*options.config));
   for (const char* const path : {"/etc/passwd", "/etc/group", "/etc/nsswitch.conf"}) {
     confinement.readable.emplace_back(path);
   }
@@ -155,7 +164,7 @@ Status run(const Options& options, int argc, const char* const* argv) {
     if (!capture) return forward(std::move(capture));
     server_options.capture.emplace(std::move(*capture));
   }
-  auto confinement = confinement_of(options, **backing);
+  auto confinement = confinement_of(options, **backing, listening->file);
   if (!confinement) return forward(std::move(confinement));
 
   Server* serving = nullptr;

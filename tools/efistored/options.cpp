@@ -6,8 +6,12 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <cstdlib>
+#include <istream>
+#include <memory>
 #include <sstream>
+#include <string_view>
 
 #include "common/locator.hpp"
 
@@ -31,6 +35,39 @@ On SIGHUP the permissions are read again from the configuration file.
 Examples:
   efistored --store mtd:uefi-vars --kmod
   efistored --store vars.fd --socket run/efistored.sock --allow group:wheel=all)";
+
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view blank = " \t\r";
+  const std::size_t first = text.find_first_not_of(blank);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(blank) - first + 1);
+}
+
+/// NAME=VALUE lines. CLI11's own format takes values apart at commas and blanks, which rights and
+/// paths have, and drops what an option that was given before is given farther down.
+class ConfigFile final : public CLI::Config {
+ public:
+  std::string to_config(const CLI::App*, bool, bool, std::string) const override { return {}; }
+
+  std::vector<CLI::ConfigItem> from_config(std::istream& input) const override {
+    std::vector<CLI::ConfigItem> lines;
+    for (std::string line; std::getline(input, line);) {
+      const std::string_view text = trimmed(line);
+      if (text.empty() || text.front() == '#') continue;
+      const std::size_t equals = text.find('=');
+      const std::string name(trimmed(text.substr(0, equals)));
+      std::string_view value =
+          equals == std::string_view::npos ? "true" : trimmed(text.substr(equals + 1));
+      if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
+        value = value.substr(1, value.size() - 2);
+      }
+      auto item = std::ranges::find(lines, name, &CLI::ConfigItem::name);
+      if (item == lines.end()) item = lines.insert(lines.end(), {.parents = {}, .name = name});
+      item->inputs.emplace_back(value);
+    }
+    return lines;
+  }
+};
 
 /// What the parser wrote for help or version.
 EarlyExit explain(CLI::App& app, const CLI::ParseError& error) {
@@ -57,6 +94,7 @@ tl::expected<Options, EarlyExit> parse_command_line(int argc, const char* const*
   CLI::Option* const config =
       app.set_config("--config", "", "Read options from FILE, which has NAME=VALUE lines")
           ->type_name("FILE");
+  app.config_formatter(std::make_shared<ConfigFile>());
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.add_option("--store", options.store, "The store to serve; $EFISTORE without it")
       ->type_name("S");

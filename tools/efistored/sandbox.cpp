@@ -81,6 +81,11 @@ Status restrict_files(const Confinement& confinement) {
   for (const auto& path : confinement.readable) {
     if (auto done = allow_path(ruleset.get(), path, read_access); !done) return done;
   }
+  for (const auto& path : confinement.clearable) {
+    if (auto done = allow_path(ruleset.get(), path, LANDLOCK_ACCESS_FS_REMOVE_FILE); !done) {
+      return done;
+    }
+  }
   if (::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) {
     return fail_errno(errno, "landlock");
   }

@@ -30,6 +30,8 @@ struct Confinement {
   /// Landlock (5.13).
   std::vector<std::filesystem::path> writable{};
   std::vector<std::filesystem::path> readable{};
+  /// Folders of which files are removed, and no more.
+  std::vector<std::filesystem::path> clearable{};
 };
 
 /// Becomes the user, drops all capabilities, sets no_new_privs, takes the file system away, and
