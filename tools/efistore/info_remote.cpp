@@ -28,7 +28,7 @@ std::string_view phase_name(variable::Phase phase) noexcept {
 }
 
 std::string_view health_of(const runtime::StoreInfo& info) noexcept {
-  return info.damaged ? "damaged" : info.read_only ? "read-only" : "good";
+  return info.damaged ? "damaged" : info.read_only ? "read-only" : "clean";
 }
 
 std::string rights_text(mm::Rights rights) {

@@ -151,7 +151,9 @@ Outcome<ExitCode> run_replay(const GlobalOptions& global, const std::string& pat
     }
     print(fmt::format("{} requests, {} answered otherwise\n", requests, differences.size()));
   }
-  return differences.empty() ? ExitCode::success : ExitCode::failure;
+  if (differences.empty()) return ExitCode::success;
+  return fail_with(fmt::format("{}: {} of {} requests are answered otherwise", path,
+                               differences.size(), requests));
 }
 
 }  // namespace
