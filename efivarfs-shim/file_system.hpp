@@ -73,6 +73,7 @@ class FileSystem {
   /// What tells of changes that others make; nullptr where nobody else can make any, and while the
   /// daemon is away.
   runtime::ChangeWatch* watch() { return variables_->watch(); }
+  bool may_have_missed_changes() const noexcept { return variables_->may_have_missed_changes(); }
   /// Takes over what others have changed.
   void follow_others();
 

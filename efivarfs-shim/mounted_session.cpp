@@ -67,7 +67,8 @@ constexpr std::chrono::milliseconds watch_wait{60'000};
 void wait_for_others(FuseContext& context, LoopSignals& signals) {
   runtime::ChangeWatch* const watch = context.files.watch();
   const PolledFd told = watch != nullptr ? PolledFd{watch->fd(), watch->events()} : PolledFd{};
-  if (!signals.wait(watch != nullptr ? watch_wait : watch_retry, told)) return;
+  const bool missed = watch != nullptr && context.files.may_have_missed_changes();
+  if (!missed && !signals.wait(watch != nullptr ? watch_wait : watch_retry, told)) return;
   context.files.follow_others();
   drop_changed_attributes(context);
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
 #include "variable_access.hpp"
 
+#include <algorithm>
+#include <string>
+
 #include "efistore/base/attributes.hpp"
 
 namespace efistore::shim {
@@ -13,6 +16,8 @@ using variable::VariableView;
 /// More variables than the largest store has room for. GetNextVariableName ends by itself; a
 /// service that went round in circles would end here.
 constexpr std::size_t max_variables = std::size_t{1} << 21;
+
+constexpr std::size_t max_own_changes = 64;
 
 Space space_of(const variable::VariableInfo& info) noexcept {
   return {.total = info.maximum_storage_size, .free = info.remaining_storage_size};
@@ -54,6 +59,7 @@ class LocalAccess final : public VariableAccess {
   }
 
   runtime::ChangeWatch* watch() override { return nullptr; }
+  bool may_have_missed_changes() const noexcept override { return false; }
   ForeignChanges take_foreign_changes() override { return {}; }
 
  private:
@@ -67,7 +73,8 @@ template <typename T>
 EfiResult<T> as_of_a_device(EfiResult<T> result) {
   if (result) return result;
   const EfiStatus status = result.status();
-  if (status == EfiStatus::not_ready || status == EfiStatus::timeout) {
+  if (status == EfiStatus::not_ready || status == EfiStatus::timeout ||
+      status == EfiStatus::not_available_yet) {
     result.error().status = EfiStatus::device_error;
   }
   if (status == EfiStatus::access_denied) result.error().status = EfiStatus::security_violation;
@@ -103,7 +110,12 @@ class RemoteAccess final : public VariableAccess {
   EfiResult<bool> reclaim_when_idle() override { return false; }
 
   EfiResult<void> set(const variable::SetRequest& request) override {
-    return as_of_a_device(client_.set_variable(request));
+    auto done = as_of_a_device(client_.set_variable(request));
+    // The daemon will tell of it as of any other change.
+    if (done && own_changes_.size() < max_own_changes) {
+      own_changes_.push_back({std::u16string(request.name), request.guid});
+    }
+    return done;
   }
 
   EfiResult<Space> space() override {
@@ -111,6 +123,8 @@ class RemoteAccess final : public VariableAccess {
     if (!info) return tl::unexpected(info.error());
     return space_of(*info);
   }
+
+  bool may_have_missed_changes() const noexcept override { return missed_; }
 
   runtime::ChangeWatch* watch() override {
     if (watch_) return watch_.get();
@@ -128,6 +142,14 @@ class RemoteAccess final : public VariableAccess {
     if (!changes) return {};
     latest_ = changes->latest;
     const bool any = std::exchange(missed_, false) || changes->lost || !changes->ids.empty();
+    std::erase_if(changes->ids, [this](const variable::VariableId& id) {
+      const auto own = std::ranges::find(own_changes_, id);
+      if (own == own_changes_.end()) return false;
+      own_changes_.erase(own);
+      return true;
+    });
+    // All that was made here until now has been told of.
+    own_changes_.clear();
     return {.ids = std::move(changes->ids), .any = any};
   }
 
@@ -136,6 +158,7 @@ class RemoteAccess final : public VariableAccess {
   runtime::Variable read_;  ///< what the last view shows
   std::unique_ptr<runtime::ChangeWatch> watch_;
   std::uint64_t latest_ = 0;
+  std::vector<variable::VariableId> own_changes_;  ///< that were not told of yet
   bool missed_ = false;
 };
 

@@ -76,7 +76,9 @@ class VariableAccess {
   /// To be told of what others change; nullptr where nobody else can, and as long as the daemon is
   /// away, in which case the call looks for it.
   virtual runtime::ChangeWatch* watch() = 0;
-  /// What the watch told of.
+  /// Whether others may have made changes that no watch told of, because there was none.
+  virtual bool may_have_missed_changes() const noexcept = 0;
+  /// What the watch told of, without what was made here.
   virtual ForeignChanges take_foreign_changes() = 0;
 };
 

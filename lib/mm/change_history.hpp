@@ -10,13 +10,15 @@
 
 namespace efistore::mm {
 
-/// The last changes, numbered from 1 on.
+/// The last changes, numbered from the one behind `first` on.
 class ChangeHistory {
  public:
   static constexpr std::size_t max_kept = 1024;
 
+  explicit ChangeHistory(std::uint64_t first = 0) noexcept : latest_(first) {}
+
   void add(variable::ChangeLog log);
-  /// The number of the latest change; 0 before the first.
+  /// The number of the latest change.
   std::uint64_t latest() const noexcept { return latest_; }
   /// Whether every change behind number `since` is still known.
   bool reaches_back_to(std::uint64_t since) const noexcept {
@@ -29,7 +31,7 @@ class ChangeHistory {
 
  private:
   std::deque<variable::VariableId> ids_;
-  std::uint64_t latest_ = 0;
+  std::uint64_t latest_;
 };
 
 }  // namespace efistore::mm

@@ -112,6 +112,7 @@ Dispatcher::~Dispatcher() = default;
 void Dispatcher::serve_with(variable::Services& services, bool writable) {
   state_->services = &services;
   state_->writable = writable;
+  state_->history.add(services.take_changes());
   state_->buffer.resize(buffer_size_for(services, state_->backends.min_payload_size));
 }
 
@@ -137,7 +138,7 @@ std::size_t Dispatcher::serve(std::size_t request_size, const Caller& caller) {
   }
   const std::size_t least = policy ? policy_header_size : function_header_size;
   const auto behind_header = buffer.subspan(header_size(header->version));
-  if (header->message_size > behind_header.size()) {
+  if (request_size > buffer.size() || header->message_size > behind_header.size()) {
     // The reply is the function header alone.
     const FrameHeader cut{header->version, header->protocol, least};
     write_frame_header(buffer, cut);
@@ -145,8 +146,8 @@ std::size_t Dispatcher::serve(std::size_t request_size, const Caller& caller) {
         static_cast<std::uint64_t>(EfiStatus::invalid_parameter));
     state.reason = {.session = caller.session,
                     .status = EfiStatus::invalid_parameter,
-                    .text = fmt::format("a message of {} bytes: expected at most {}",
-                                        header->message_size, behind_header.size())};
+                    .text = fmt::format("a frame of {} bytes: expected at most {}", request_size,
+                                        buffer.size())};
     return cut.frame_size();
   }
   const auto message = behind_header.first(header->message_size);

@@ -33,6 +33,7 @@ constexpr std::size_t lock_state_size = 18;
 struct PolicyCall {
   Dispatcher::State& state;
   std::span<std::byte> payload;
+  std::uint64_t session;
 
   variable::PolicyTable& table() const noexcept { return state.services->policies(); }
 };
@@ -72,8 +73,9 @@ EfiResult<void> dump(PolicyCall& call) {
   EfiResult<void> done;
   if (page == 0) {
     found = call.table().dump();
+    call.state.policy_dump_session = call.session;
     more = !found.empty();
-  } else if (found.empty()) {
+  } else if (found.empty() || call.state.policy_dump_session != call.session) {
     done = refuse(EfiStatus::timeout, "page 0 of the policies has to be asked for first");
   } else {
     const std::uint64_t begin = std::uint64_t{page - 1} * dump_page_size;
@@ -89,7 +91,7 @@ EfiResult<void> dump(PolicyCall& call) {
   writer.u32(static_cast<std::uint32_t>(part.size()));
   writer.u8(more ? 1 : 0);
   writer.bytes(part);
-  if (page != 0 && !more) found.clear();
+  if (page != 0 && done && !more) found.clear();
   return done;
 }
 
@@ -188,7 +190,11 @@ EfiResult<void> serve_policy(Dispatcher::State& state, const Caller& caller,
                   fmt::format("signature {:#x} and revision {}: expected {:#x} and {}", signature,
                               revision, policy_signature, policy_revision));
   }
-  if (number != static_cast<std::uint32_t>(PolicyCommand::dump)) state.policy_dump.clear();
+  // Others do not disturb it.
+  const bool own_dump = caller.session == state.policy_dump_session;
+  if (own_dump && number != static_cast<std::uint32_t>(PolicyCommand::dump)) {
+    state.policy_dump.clear();
+  }
   const auto command =
       std::ranges::find(commands, static_cast<PolicyCommand>(number), &Command::command);
   if (command == commands.end()) {
@@ -206,7 +212,7 @@ EfiResult<void> serve_policy(Dispatcher::State& state, const Caller& caller,
                   fmt::format("a payload of {} bytes: command {} has {} or more", payload.size(),
                               number, command->min_payload_size));
   }
-  PolicyCall call{state, payload};
+  PolicyCall call{state, payload, caller.session};
   return command->handle(call);
 }
 

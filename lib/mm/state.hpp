@@ -33,9 +33,10 @@ struct Dispatcher::State {
   bool writable = true;
   std::vector<std::byte> buffer{};
   AccessStatistics statistics{};
-  ChangeHistory history{};
+  ChangeHistory history{backends.first_change};
   /// EDK2's pagination cache: what page 0 of a policy dump found, for the pages behind it.
   std::vector<std::byte> policy_dump{};
+  std::uint64_t policy_dump_session = 0;  ///< for whom
   Reason reason{};
 };
 

@@ -237,7 +237,8 @@ EfiResult<std::uint64_t> Client::get_payload_size() {
       checked(call(VariableFunction::get_payload_size, payload->size()), sizeof(std::uint64_t));
   if (!reply) return tl::unexpected(reply.error());
   const std::uint64_t size = ByteReader(*reply).u64();
-  if (size <= mm::offsets::access_name) return malformed_reply("no payload would do");
+  constexpr std::uint64_t least = 128;
+  if (size < least) return malformed_reply("no payload would do");
   return size;
 }
 

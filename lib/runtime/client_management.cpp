@@ -20,6 +20,8 @@ namespace {
 constexpr std::size_t chunk_size = 60U << 10;
 /// More than any store can hold.
 constexpr std::uint64_t max_variable_size = store::max_volume_size_bytes;
+/// More than any MM side remembers.
+constexpr std::size_t max_changes = 65536;
 /// How often what was disturbed by a change is done again.
 constexpr int max_attempts = 8;
 constexpr std::size_t max_listed = std::size_t{1} << 21;
@@ -143,7 +145,10 @@ EfiResult<Variable> Client::read(std::u16string_view name, const Guid& guid) {
     const auto before = state();
     variable = read_once(name, guid, parts);
     const auto after = state();
-    if (!before || !after || before->changes == after->changes) break;
+    if (!variable || (before && after && before->changes == after->changes)) return variable;
+  }
+  if (variable && parts > 1) {
+    return refuse(EfiStatus::not_ready, "the variable changes faster than it can be read");
   }
   return variable;
 }
@@ -171,8 +176,8 @@ EfiResult<Variable> Client::read_once(std::u16string_view name, const Guid& guid
     const std::uint32_t count = reader.u32();
     variable.time = EfiTime::from_bytes(reader.take(variable.time.bytes.size()));
     const auto part = reader.take(count);
-    if (!reader.ok() || total > max_variable_size || count > total - variable.data.size() ||
-        (count == 0 && variable.data.size() < total)) {
+    if (!reader.ok() || total > max_variable_size || total < variable.data.size() ||
+        count > total - variable.data.size() || (count == 0 && variable.data.size() < total)) {
       return malformed_reply("its parts do not make up the variable");
     }
     ++parts;
@@ -229,6 +234,7 @@ EfiResult<Changes> Client::changes(std::uint64_t since) {
       all.ids.push_back({std::move(*name), Guid::from_bytes(guid)});
     }
     if (count == 0 || all.lost || all.latest <= asked) return all;
+    if (all.ids.size() > max_changes) return malformed_reply("changes without an end");
   }
 }
 

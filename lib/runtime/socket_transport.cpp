@@ -29,6 +29,11 @@ constexpr std::size_t buffer_size = 384U << 10;
 /// The kernel gives what net.core.wmem_max allows, twice.
 constexpr int send_buffer_size = 256 << 10;
 constexpr std::chrono::milliseconds retry_interval{50};
+/// A daemon that is well subscribes at once, and who wants to know of changes has other things to
+/// do.
+constexpr std::chrono::milliseconds subscription_timeout{2000};
+/// How long a daemon that does not accept connections is waited for.
+constexpr timeval connect_limit{.tv_sec = 30, .tv_usec = 0};
 
 Result<UniqueFd> connect_once(const std::string& path) {
   sockaddr_un address{};
@@ -41,6 +46,7 @@ Result<UniqueFd> connect_once(const std::string& path) {
   UniqueFd fd(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
   if (!fd) return fail_errno(errno, "make a socket");
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &send_buffer_size, sizeof(send_buffer_size));
+  ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDTIMEO, &connect_limit, sizeof(connect_limit));
   const auto* const generic = reinterpret_cast<const sockaddr*>(&address);
   while (::connect(fd.get(), generic, sizeof(address)) != 0) {
     if (errno == EINTR) continue;
@@ -122,9 +128,9 @@ class SocketTransport final : public Transport {
   }
 
   Result<std::unique_ptr<ChangeWatch>> watch() override {
-    auto fd = connect_within(path_, options_.connect_timeout);
+    auto fd = connect_once(path_);
     if (!fd) return forward(std::move(fd));
-    SocketTransport subscriber(path_, options_, std::move(*fd));
+    SocketTransport subscriber(path_, {.reply_timeout = subscription_timeout}, std::move(*fd));
     const mm::FrameHeader header{.version = mm::HeaderVersion::v1,
                                  .protocol = mm::guids::management_protocol,
                                  .message_size = mm::function_header_size};

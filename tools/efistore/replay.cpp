@@ -30,6 +30,7 @@ Examples:
   efistore --store copy.fd replay frames.pcapng)";
 
 constexpr std::size_t max_shown_differences = 20;
+constexpr std::size_t max_transports = 16;
 
 /// The status in a frame, and what kind of frame it is.
 struct Summary {
@@ -93,6 +94,8 @@ class Replayer {
   runtime::Transport& transport_for(const CapturedFrame& request) {
     mm::Dispatcher* const local = session_.local_dispatcher();
     if (local == nullptr) return session_.client().transport();
+    // A capture may name as many as it likes, and each has a buffer.
+    if (transports_.size() >= max_transports) transports_.clear();
     auto& transport = transports_[{request.session, request.rights}];
     if (!transport) {
       transport = runtime::make_in_process_transport(

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <exception>
 #include <utility>
 
 #include "efistore/flash/memory_device.hpp"
@@ -95,7 +96,11 @@ Result<int> Backing::start_recovery() {
   recovery_done_ = UniqueFd(::eventfd(0, EFD_CLOEXEC));
   if (!recovery_done_) return fail_errno(errno, "eventfd");
   recovery_ = std::thread([this] {
-    recovered_.emplace(recover(remark_));
+    try {
+      recovered_.emplace(recover(remark_));
+    } catch (const std::exception& error) {  // out of memory, in effect
+      recovered_.emplace(fail(Errc::io, error.what()));
+    }
     const std::uint64_t one = 1;
     static_cast<void>(::write(recovery_done_.get(), &one, sizeof(one)));
   });

@@ -33,7 +33,12 @@ Result<Capture> Capture::create(const std::filesystem::path& path) {
 }
 
 Status Capture::add(const tools::CapturedFrame& frame) {
-  return write_all(fd_.get(), tools::encode_captured_frame(frame));
+  const auto block = tools::encode_captured_frame(frame);
+  size_bytes_ += block.size();
+  if (size_bytes_ > tools::max_capture_size_bytes - tools::capture_file_header().size()) {
+    return fail(Errc::no_space, "the capture is as large as one may be");
+  }
+  return write_all(fd_.get(), block);
 }
 
 }  // namespace efistore::daemon

@@ -23,13 +23,14 @@ class Capture {
   /// Errors: already_exists, permission, io.
   static Result<Capture> create(const std::filesystem::path& path);
 
-  /// Errors: no_space, io.
+  /// Errors: no_space, also for more than tools::max_capture_size_bytes; io.
   Status add(const tools::CapturedFrame& frame);
 
  private:
   explicit Capture(UniqueFd fd) : fd_(std::move(fd)) {}
 
   UniqueFd fd_;
+  std::uint64_t size_bytes_ = 0;
 };
 
 }  // namespace efistore::daemon

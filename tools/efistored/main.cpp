@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <exception>
 #include <optional>
+#include <random>
 #include <string>
 #include <utility>
 
@@ -95,13 +96,13 @@ Result<Confinement> confinement_of(const Options& options, const Backing& backin
 }
 
 /// What a reload takes from the configuration; the rest needs a restart.
-void reload(Server& server, int argc, const char* const* argv) {
+void reload(Server& server, uid_t own, int argc, const char* const* argv) {
   const auto options = parse_command_line(argc, argv);
   if (!options) {
     complain("the configuration is left as it was: " + options.error().text);
     return;
   }
-  server.set_permissions(PermissionTable(options->permissions));
+  server.set_permissions(PermissionTable(options->permissions, own));
 }
 
 Status serve(mm::Dispatcher& dispatcher, Server& server, Backing& backing) {
@@ -112,6 +113,7 @@ Status serve(mm::Dispatcher& dispatcher, Server& server, Backing& backing) {
     auto remark = backing.finish_recovery();
     if (!remark) {
       recovered = forward(std::move(remark));
+      server.stop();
       return;
     }
     if (!remark->empty()) complain(*remark);
@@ -125,6 +127,12 @@ Status serve(mm::Dispatcher& dispatcher, Server& server, Backing& backing) {
   auto done = server.run();
   notify_service_manager("STOPPING=1");
   return done ? recovered : done;
+}
+
+/// Of which no daemon before this one was near.
+std::uint64_t random_number() {
+  std::random_device source;
+  return (std::uint64_t{source()} << 31) | 1;
 }
 
 Status run(const Options& options, int argc, const char* const* argv) {
@@ -145,10 +153,17 @@ Status run(const Options& options, int argc, const char* const* argv) {
     capsules.emplace(std::move(*spool));
   }
   mm::Dispatcher dispatcher((*backing)->services(), {.capsules = capsules ? &*capsules : nullptr,
-                                                     .policies = backing->get()});
+                                                     .policies = backing->get(),
+                                                     .first_change = random_number()});
   dispatcher.serve_with((*backing)->services(), false);
 
-  ServerOptions server_options{.permissions = PermissionTable(options.permissions),
+  uid_t own = ::geteuid();
+  if (options.user) {
+    const auto user = find_user(*options.user);
+    if (!user) return fail(user.error().code, user.error().message);
+    own = user->uid;
+  }
+  ServerOptions server_options{.permissions = PermissionTable(options.permissions, own),
                                .idle = std::chrono::seconds(options.idle_seconds),
                                .watchdog = watchdog_interval()};
   auto listening = listen(options);
@@ -170,7 +185,7 @@ Status run(const Options& options, int argc, const char* const* argv) {
   Server* serving = nullptr;
   auto server = Server::create(
       dispatcher, std::move(server_options),
-      {.on_reload = [&] { reload(*serving, argc, argv); },
+      {.on_reload = [&] { reload(*serving, own, argc, argv); },
        .on_idle = [&] { static_cast<void>((*backing)->services().reclaim_when_idle()); },
        .complain = complain});
   if (!server) return forward(std::move(server));

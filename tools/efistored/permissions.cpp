@@ -4,7 +4,6 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <pwd.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
@@ -93,14 +92,13 @@ Outcome<Permission> parse_permission(std::string_view text) {
   return permission;
 }
 
-PermissionTable::PermissionTable(std::vector<Permission> permissions)
-    : permissions_(std::move(permissions)) {
+PermissionTable::PermissionTable(std::vector<Permission> permissions, uid_t own)
+    : permissions_(std::move(permissions)), own_(own) {
   if (permissions_.empty()) permissions_.push_back({.rights = Rights::read});
-  permissions_.push_back({.uid = 0, .rights = Rights::all});
-  permissions_.push_back({.uid = ::geteuid(), .rights = Rights::all});
 }
 
 Rights PermissionTable::rights_of(const Peer& peer) const noexcept {
+  if (is_trusted(peer)) return Rights::all;
   Rights rights = Rights::none;
   for (const Permission& permission : permissions_) {
     if (permission.matches(peer)) rights = rights | permission.rights;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <optional>
 #include <string_view>
@@ -38,12 +39,16 @@ class PermissionTable {
  public:
   /// root and the daemon's own user may do everything. All others may do what `permissions` say,
   /// together; without any they may read, as they may read the kernel's efivarfs.
-  explicit PermissionTable(std::vector<Permission> permissions = {});
+  /// `own` is the daemon's user.
+  explicit PermissionTable(std::vector<Permission> permissions = {}, uid_t own = ::geteuid());
 
+  /// root, or the daemon's own user.
+  bool is_trusted(const Peer& peer) const noexcept { return peer.uid == 0 || peer.uid == own_; }
   mm::Rights rights_of(const Peer& peer) const noexcept;
 
  private:
   std::vector<Permission> permissions_;
+  uid_t own_;
 };
 
 }  // namespace efistore::daemon

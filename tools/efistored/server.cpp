@@ -89,7 +89,10 @@ std::vector<std::byte> changed_event(std::uint64_t changes) {
 }  // namespace
 
 Server::Server(mm::Dispatcher& dispatcher, ServerOptions options, ServerEvents events)
-    : dispatcher_(dispatcher), options_(std::move(options)), events_(std::move(events)) {}
+    : dispatcher_(dispatcher),
+      options_(std::move(options)),
+      events_(std::move(events)),
+      told_changes_(dispatcher.changes()) {}
 
 Server::~Server() = default;
 
@@ -180,12 +183,29 @@ void Server::take_timer(const UniqueFd& timer, const std::function<void()>& act)
   if (::read(timer.get(), &expirations, sizeof(expirations)) == sizeof(expirations)) act();
 }
 
+bool Server::has_room_for(const Peer& peer) const {
+  if (connections_.size() >= max_connections) return false;
+  if (options_.permissions.is_trusted(peer)) return true;
+  std::size_t own = 0;
+  std::size_t others = 0;
+  for (const auto& [fd, connection] : connections_) {
+    if (connection.peer.uid == peer.uid) ++own;
+    if (!options_.permissions.is_trusted(connection.peer)) ++others;
+  }
+  return own < max_connections_of_user && others < max_connections_of_users;
+}
+
 void Server::accept_connection() {
   UniqueFd fd(::accept4(options_.listener.get(), nullptr, nullptr, SOCK_CLOEXEC | SOCK_NONBLOCK));
-  // Above the limit the connection ends at once: the caller gets an error and does not wait.
-  if (!fd || connections_.size() >= max_connections) return;
+  if (!fd) return;
+  // Above the limits the connection ends at once: the caller gets an error and does not wait.
   auto peer = peer_of(fd.get());
-  if (!peer || !watch_fd(fd.get())) return;
+  if (!peer || !has_room_for(*peer) || !watch_fd(fd.get())) return;
+  // Files that a peer passes along would be closed here, which can take as long as their owner
+  // likes. Kernels before 6.16 cannot refuse them.
+  constexpr int so_passrights = 83;
+  constexpr int none = 0;
+  ::setsockopt(fd.get(), SOL_SOCKET, so_passrights, &none, sizeof(none));
   constexpr int buffer_size = 256 << 10;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &buffer_size, sizeof(buffer_size));
   const int number = fd.get();
@@ -316,6 +336,7 @@ void Server::tell_of_changes() {
   const auto event = changed_event(latest);
   for (const auto& [fd, connection] : connections_) {
     if (!connection.subscribed) continue;
+    if (!includes(options_.permissions.rights_of(connection.peer), Rights::read)) continue;
     // Who has not taken the last ones has something to be woken by.
     static_cast<void>(::send(fd, event.data(), event.size(), MSG_DONTWAIT | MSG_NOSIGNAL));
   }

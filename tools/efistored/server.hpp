@@ -23,6 +23,9 @@
 namespace efistore::daemon {
 
 inline constexpr std::size_t max_connections = 256;
+/// Of one user, and of all but root and the daemon's own: nobody shall keep others out.
+inline constexpr std::size_t max_connections_of_user = 32;
+inline constexpr std::size_t max_connections_of_users = 192;
 
 struct ServerOptions {
   UniqueFd listener{};                 ///< none: nobody comes through a socket
@@ -53,6 +56,8 @@ class Server {
   /// Serves until SIGTERM or SIGINT. Errors: io.
   Status run();
 
+  /// Ends run(), after what is being served.
+  void stop() noexcept { ended_ = true; }
   void set_permissions(PermissionTable permissions) {
     options_.permissions = std::move(permissions);
   }
@@ -75,6 +80,7 @@ class Server {
 
   Status watch_fd(int fd);
   Status start();
+  bool has_room_for(const Peer& peer) const;
   void accept_connection();
   void close_connection(int fd);
   void serve_connection(Connection& connection);

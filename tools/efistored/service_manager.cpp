@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
 #include "service_manager.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
 
+#include <cerrno>
 #include <cstdint>
 
 namespace efistore::daemon {
@@ -23,6 +25,7 @@ Result<std::optional<UniqueFd>> take_listening_socket() {
                 "the service manager passed something else than a listening SOCK_SEQPACKET "
                 "socket: expected ListenSequentialPacket= in efistored.socket");
   }
+  if (::fcntl(fd.get(), F_SETFL, O_NONBLOCK) != 0) return fail_errno(errno, "O_NONBLOCK");
   return fd;
 }
 

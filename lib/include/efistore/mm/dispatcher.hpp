@@ -48,6 +48,9 @@ struct Backends {
   PolicyKeeper* policies = nullptr;
   /// What a payload may have at least, where variables are small: for lists and transactions.
   std::size_t min_payload_size = 64U << 10;
+  /// The number behind which changes are counted. Of a daemon a random one: who asks for what is
+  /// behind a number of the one before it learns that something is lost.
+  std::uint64_t first_change = 0;
 };
 
 /// One request at a time. A request is copied into buffer(), out of reach of whoever sent it,
@@ -81,7 +84,7 @@ class Dispatcher {
   /// A session has ended: its upload is dropped.
   void end_session(std::uint64_t session) noexcept;
 
-  /// How many changes of variables there were since the dispatcher was made.
+  /// The number of the latest change of a variable.
   std::uint64_t changes() const noexcept;
   /// Ready, as bits.
   std::uint32_t ready() const noexcept;
