@@ -11,10 +11,12 @@
 #include <cstdlib>
 #include <ctime>
 #include <exception>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include "efistore/store/variable_store.hpp"
@@ -176,6 +178,15 @@ tl::expected<Source, EarlyExit> open_local(const Options& options) {
   return Source{.services = std::move(*services), .read_only = read_only};
 }
 
+/// The same store also after the program has left its folder, when it connects again.
+std::string lasting_locator(const std::string& locator) {
+  constexpr std::string_view prefix = "unix:";
+  if (!locator.starts_with(prefix)) return locator;
+  std::error_code error;
+  const auto path = std::filesystem::absolute(locator.substr(prefix.size()), error);
+  return error ? locator : std::string(prefix) + path.string();
+}
+
 tl::expected<Source, EarlyExit> open_remote(const Options& options) {
   for (const auto& [given, name] :
        {std::pair{options.strict_runtime, "strict_runtime"},
@@ -188,7 +199,7 @@ tl::expected<Source, EarlyExit> open_remote(const Options& options) {
         ExitCode::usage,
         fmt::format("-o {}: {} is a daemon's, which decides that itself", name, options.store)});
   }
-  auto transport = tools::connect_to(options.store, daemon_patience);
+  auto transport = tools::connect_to(lasting_locator(options.store), daemon_patience);
   if (!transport) return tl::unexpected(EarlyExit{ExitCode::failure, transport.error().message});
   auto client = runtime::Client::create(std::move(*transport));
   if (!client) return failure(store_error(options.store, std::move(client).error()).value());
