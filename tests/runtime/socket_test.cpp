@@ -68,6 +68,20 @@ TEST(Socket, AClientMayWaitForTheReturn) {
   EXPECT_EQ(read, bytes_of("1"));
 }
 
+TEST(Socket, NobodyWaitsForAWatch) {
+  // Who serves others meanwhile asks again.
+  MmSide side(Way::socket);
+  const auto patient = side.connect({.connect_timeout = std::chrono::seconds(20)}).value();
+  side.kill();
+  const auto before = std::chrono::steady_clock::now();
+  const auto watch = patient->watch();
+  EXPECT_LT(std::chrono::steady_clock::now() - before, std::chrono::seconds(10));
+  ASSERT_FALSE(watch);
+  EXPECT_EQ(watch.error().code, Errc::not_found);
+  side.start();
+  EXPECT_TRUE(patient->watch());
+}
+
 TEST(Socket, GarbageOfEverySizeGetsAnAnswerOrAnEnd) {
   MmSide side(Way::socket);
   std::mt19937 random(1);

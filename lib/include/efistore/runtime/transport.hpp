@@ -39,7 +39,7 @@ class Transport {
   /// Errors: not_found (nobody answers there), busy, permission; io (the MM side went, or did not
   /// answer in time: the request may have been carried out).
   virtual Result<std::size_t> communicate(std::size_t request_size) = 0;
-  /// Does not wait for an MM side that is away.
+  /// Does not wait for an MM side that is away, so that who has something else to do can ask again.
   /// Errors: unsupported (changes come through this process alone), and those of communicate().
   virtual Result<std::unique_ptr<ChangeWatch>> watch() = 0;
 };
