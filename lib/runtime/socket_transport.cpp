@@ -149,8 +149,11 @@ class SocketTransport final : public Transport {
   }
 
  private:
+  /// A daemon that was waited for in vain is away: nobody waits for it again until it is back.
   Status reconnect() {
-    auto fd = connect_within(path_, options_.connect_timeout);
+    auto fd =
+        connect_within(path_, away_ ? std::chrono::milliseconds(0) : options_.connect_timeout);
+    away_ = !fd;
     if (!fd) return forward(std::move(fd));
     fd_ = std::move(*fd);
     return {};
@@ -207,6 +210,7 @@ class SocketTransport final : public Transport {
   std::string path_;
   SocketOptions options_;
   UniqueFd fd_;
+  bool away_ = false;
   std::vector<std::byte> buffer_;
 };
 

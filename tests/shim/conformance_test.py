@@ -5,6 +5,8 @@
 The table (vectors/efivarfs/conformance.tsv) has one row per operation with what three kernels
 answered; the newest is what the shim follows. Every row of the table is either done here, by the
 scenario that yields its id, or stands in EXCLUDED with the reason.
+
+usage: conformance_test.py [--daemon]: with it the store is a daemon's.
 """
 
 import csv
@@ -13,7 +15,7 @@ import sys
 
 from conformance import content, flags, lifetime, names, users, writing
 from conformance.files import Files
-from shim_mount import Mount, require_fuse_and_root, skip
+from shim_mount import DaemonMount, Mount, require_fuse_and_root, skip
 
 KERNEL = "linux-7.2.13"
 
@@ -56,7 +58,7 @@ def load_table():
         return list(csv.DictReader(table, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
-def run_scenarios():
+def run_scenarios(mount_type):
     """Row id → what was seen, and what went so wrong that a scenario could not go on."""
     seen = {}
     problems = []
@@ -70,7 +72,7 @@ def run_scenarios():
         except (AssertionError, OSError) as error:
             problems.append(f"{scenario.__module__}.{scenario.__name__} stopped after {row}: {error}")
 
-    with Mount() as mount:
+    with mount_type() as mount:
         files = Files(mount.path)
         for module in (names, lifetime, writing, content, flags, users):
             for scenario in module.SCENARIOS:
@@ -78,7 +80,7 @@ def run_scenarios():
         run(lifetime.before_remount, files)
         mount.remount()
         run(lifetime.after_remount, files)
-    # What firmware does that never makes room at runtime.
+    # What firmware does that never makes room at runtime; a daemon makes room.
     with Mount("-o", "strict_runtime") as mount:
         run(writing.full, Files(mount.path))
     return seen, problems
@@ -89,7 +91,7 @@ def main():
     os.umask(0o022)
     table = load_table()
     known = {row["id"] for row in table}
-    seen, problems = run_scenarios()
+    seen, problems = run_scenarios(DaemonMount if "--daemon" in sys.argv[1:] else Mount)
 
     for row in sorted(known - seen.keys() - EXCLUDED.keys()):
         problems.append(f"{row}: neither done nor excluded")

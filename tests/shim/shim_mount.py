@@ -11,6 +11,8 @@ import time
 import uuid
 import zlib
 
+from daemon_process import Daemon
+
 SKIPPED = 77
 START_TIMEOUT_S = 30
 # The variable that every mount makes sure of.
@@ -120,6 +122,7 @@ class Mount:
     def __init__(self, *options, image=None):
         self.directory = os.path.realpath(tempfile.mkdtemp(prefix="efivarfs-shim-"))
         self.image = os.path.join(self.directory, "vars.fd")
+        self.store = self.image
         self.path = os.path.join(self.directory, "efivars")
         self.options = options
         self.process = None
@@ -135,7 +138,7 @@ class Mount:
         # What the shim says goes to a file: a pipe nobody reads would stop it.
         self.log = open(os.path.join(self.directory, "log"), "w+", encoding="utf-8")
         self.process = subprocess.Popen(
-            [program(), "--store", self.image, "-f", *self.options, *more, self.path],
+            [program(), "--store", self.store, "-f", *self.options, *more, self.path],
             stderr=self.log)
         wait_until(lambda: answers(self.path) or self.process.poll() is not None, "the mount")
         if self.process.poll() is not None:
@@ -175,3 +178,21 @@ class Mount:
 
     def __exit__(self, *_):
         self.close()
+
+
+class DaemonMount(Mount):
+    """The same of a daemon that has the store. It outlives a remount."""
+
+    def __init__(self, *options, image=None, daemon_options=()):
+        super().__init__(*options, image=image)
+        self.daemon = Daemon(self.directory, "vars.fd", *daemon_options)
+        self.store = self.daemon.locator
+
+    def start(self, *more):
+        if self.daemon.process is None:
+            self.daemon.start()
+        return super().start(*more)
+
+    def close(self):
+        self.daemon.close()
+        super().close()

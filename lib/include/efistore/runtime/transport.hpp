@@ -52,7 +52,8 @@ std::unique_ptr<Transport> make_in_process_transport(mm::Dispatcher& dispatcher,
                                                      });
 
 struct SocketOptions {
-  /// How long a daemon may take to come back before a request is given up.
+  /// How long a daemon may take to come back before a request is given up. Once one was, those
+  /// behind it do not wait until it is back; nor does Transport::watch().
   std::chrono::milliseconds connect_timeout{0};
   std::chrono::milliseconds reply_timeout{120'000};
 };
