@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """Runs the benchmark programs and prints their figures as one Markdown table.
 
-usage: run.py PROGRAMS-DIRECTORY [SHIM] [--quick]
+usage: run.py PROGRAMS-DIRECTORY [SHIM] [--daemon EFISTORED] [--quick]
 
 Ratios are against references measured in the same run. Times that miss a target
 are flagged, since a busy machine can be the reason; counted targets (bytes on
@@ -29,6 +29,8 @@ OPERATIONS = [
 GET_TARGET_NS = 150
 GET_SPREAD_TARGET = 1.5
 FUSE_TARGET = 1.15
+IN_PROCESS_TARGET = 1.5
+SOCKET_TARGET = 1.3
 EXIT_SKIPPED = 77
 FLAG = " (**over the target**)"
 
@@ -169,11 +171,34 @@ def fuse_report(output):
     return "\n".join(lines)
 
 
+def transport_report(output):
+    """The way to the MM side and back, beside the floor of each transport."""
+    inside, socket = output["in_process"], output["socket"]
+    rows = []
+    for text, time, floor_text, floor, target in (
+            ("in this process", inside["call_ns"], "memcpy of the frames", inside["memcpy_ns"],
+             IN_PROCESS_TARGET),
+            ("in this process", inside["call_ns"], "memcpy, and the Get itself",
+             inside["memcpy_ns"] + inside["get_ns"], None),
+            ("socket", socket["call_ns"], "SOCK_SEQPACKET ping-pong", socket["ping_pong_ns"],
+             SOCKET_TARGET)):
+        ratio = time / floor
+        flag = FLAG if target is not None and ratio > target else ""
+        rows.append([text, duration(time), floor_text, duration(floor), f"{ratio:.2f}{flag}",
+                     "" if target is None else f"{target}"])
+    lines = [table(["GetVariable of 64 B", "time", "floor", "time", "ratio", "target"], rows), ""]
+    rows = [[f"{run['callers']}", f"{run['calls_per_s']:,.0f}", f"{run['ping_pongs_per_s']:,.0f}",
+             f"{run['ping_pongs_per_s'] / run['calls_per_s']:.2f}"] for run in output["throughput"]]
+    lines.append(table(["callers", "calls a second", "ping-pongs a second", "ratio"], rows))
+    return "\n".join(lines)
+
+
 def main():
     """Runs everything, prints everything, then says whether a counted target was missed."""
     parser = argparse.ArgumentParser()
     parser.add_argument("programs", type=pathlib.Path)
     parser.add_argument("shim", nargs="?")
+    parser.add_argument("--daemon", help="efistored, for what goes through a socket")
     parser.add_argument("--quick", action="store_true", help="fewer repetitions, rougher times")
     arguments = parser.parse_args()
     programs = arguments.programs
@@ -187,6 +212,8 @@ def main():
         flash = run_json([programs / "bench-flash"])
         fuse = run_json([programs / "bench-fuse", arguments.shim, programs / "bench-minimal-fs"],
                         may_skip=True) if arguments.shim else None
+        transport = run_json([programs / "bench-transport", arguments.daemon]) \
+            if arguments.daemon else None
     except Failure as failure:
         print(f"benchmark: {failure}", file=sys.stderr)
         return 1
@@ -204,6 +231,9 @@ def main():
         print("\n## FUSE\n")
         print(fuse_report(fuse))
         missed += fuse["missed"]
+    if transport is not None:
+        print("\n## The way to the MM side and back (best of the rounds)\n")
+        print(transport_report(transport))
     print("\n## Counted targets\n")
     print("\n".join(f"- MISSED: {miss}" for miss in missed) if missed else "all met")
     return 1 if missed else 0
