@@ -171,9 +171,10 @@ EfiResult<void> set_all(Call& call) {
 }
 
 EfiResult<void> reclaim(Call& call) {
+  const store::VariableStore& store = call.services().store();
+  const bool written = !store.read_only() && !store.report().damaged;
   // Nothing to win, and blocks to wear out.
-  const store::Usage& usage = call.services().store().usage();
-  if (usage.used == usage.live && !call.services().store().report().damaged) return {};
+  if (written && store.usage().used == store.usage().live) return {};
   return call.services().reclaim();
 }
 
