@@ -38,9 +38,10 @@ class SecureBootTest(support.TestCase):
         boot. The distribution has signed it; its key is none of ours."""
         folder = pathlib.Path(os.environ.get(
             "EFISTORE_GUEST_KERNEL_DIR", pathlib.Path(os.environ["EFISTORE_BINARY_DIR"]) /
-            "guest-kernel"))
+            "guest-kernel")) / "6.1-amd64"
         fetched = script_test.run(
-            [script_test.SOURCE_DIR / "tests" / "guest" / "fetch-kernel", folder], check=False)
+            [script_test.SOURCE_DIR / "tests" / "guest" / "fetch-kernel", "6.1-amd64", folder],
+            check=False)
         if fetched.returncode == script_test.SKIPPED:
             script_test.missing(fetched.stderr.decode())
         return script_test.need_file(folder / "boot" / "vmlinuz")
