@@ -41,4 +41,4 @@ export EFISTORE_TEST_MTD EFISTORE_TEST_NAND
 
 passes 10 test_mtd_node
 passes 30 test_flash --gtest_filter='Flash/*MtdDevice*'
-kill_rounds "$EFISTORE_TEST_MTD" "${EFISTORE_KILL_ROUNDS:-500}" || exit 1
+kill_rounds "$EFISTORE_TEST_MTD" "${EFISTORE_KILL_ROUNDS:-150}" || exit 1
