@@ -94,12 +94,6 @@ EfiResult<std::u16string> read_name(std::span<const std::byte> bytes) {
   return name;
 }
 
-void write_name(std::span<std::byte> out, std::u16string_view name) noexcept {
-  ByteWriter writer(out);
-  for (const char16_t c : name) writer.u16(static_cast<std::uint16_t>(c));
-  writer.u16(0);
-}
-
 Dispatcher::Dispatcher(variable::Services& services, const Backends& backends)
     : state_(new State{.services = &services, .backends = backends}) {
   state_->buffer.resize(buffer_size_for(services, state_->backends.min_payload_size));

@@ -32,6 +32,10 @@ EfiResult<std::u16string> take_name(ByteReader& reader, std::size_t size) {
   return read_name(bytes);
 }
 
+bool is_written(const store::VariableStore& store) noexcept {
+  return !store.read_only() && !store.report().damaged;
+}
+
 EfiResult<void> get_state(Call& call) {
   const Services& services = call.services();
   const bool authenticated = services.store().format() == store::RecordFormat::authenticated;
@@ -72,7 +76,7 @@ class EntryWriter {
     const std::size_t size = entry_size + name_size_of(name);
     if (payload_.size() - at_ < size) return {};
     const auto entry = payload_.subspan(at_, size);
-    write_name(entry.subspan(entry_size), name);
+    put_name(entry, entry_size, name);
     at_ += size;
     ++count_;
     return entry;
@@ -172,9 +176,8 @@ EfiResult<void> set_all(Call& call) {
 
 EfiResult<void> reclaim(Call& call) {
   const store::VariableStore& store = call.services().store();
-  const bool written = !store.read_only() && !store.report().damaged;
   // Nothing to win, and blocks to wear out.
-  if (written && store.usage().used == store.usage().live) return {};
+  if (is_written(store) && store.usage().used == store.usage().live) return {};
   return call.services().reclaim();
 }
 

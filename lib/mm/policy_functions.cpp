@@ -18,14 +18,6 @@ namespace {
 
 using variable::PolicyState;
 
-/// VAR_CHECK_POLICY_COMM_DUMP_PARAMS, and VAR_CHECK_POLICY_MM_DUMP_BUFFER_SIZE.
-constexpr std::size_t dump_header_size = 13;
-constexpr std::size_t dump_page_size =
-    policy_frame_size - header_size(HeaderVersion::v1) - policy_header_size - dump_header_size;
-/// VAR_CHECK_POLICY_COMM_GET_INFO_PARAMS.
-constexpr std::size_t info_entry_offset = 24;
-constexpr std::size_t info_entry_size = 44;
-constexpr std::size_t info_names_offset = info_entry_offset + info_entry_size;
 /// A VARIABLE_POLICY_ENTRY, and VARIABLE_LOCK_ON_VAR_STATE_POLICY, without their names.
 constexpr std::size_t entry_header_size = 44;
 constexpr std::size_t lock_state_size = 18;
@@ -78,12 +70,12 @@ EfiResult<void> dump(PolicyCall& call) {
   } else if (found.empty() || call.state.policy_dump_session != call.session) {
     done = refuse(EfiStatus::timeout, "page 0 of the policies has to be asked for first");
   } else {
-    const std::uint64_t begin = std::uint64_t{page - 1} * dump_page_size;
+    const std::uint64_t begin = std::uint64_t{page - 1} * policy_dump_page_size;
     if (begin >= found.size()) {
       return refuse(EfiStatus::invalid_parameter, fmt::format("there is no page {}", page));
     }
     part = std::span<const std::byte>(found).subspan(static_cast<std::size_t>(begin));
-    part = part.first(std::min(part.size(), dump_page_size));
+    part = part.first(std::min(part.size(), policy_dump_page_size));
     more = begin + part.size() < found.size();
   }
   ByteWriter writer(call.payload.subspan(sizeof(page)));
@@ -105,7 +97,7 @@ EfiResult<InfoNames> read_info_names(std::span<std::byte> payload) {
   ByteReader sizes(payload.subspan(sizeof(Guid)));
   const std::uint32_t input_size = sizes.u32();
   const std::uint32_t output_size = sizes.u32();
-  const auto names = payload.subspan(info_names_offset);
+  const auto names = payload.subspan(policy_info_names_offset);
   if (input_size > names.size() || output_size > names.size() - input_size) {
     return refuse(EfiStatus::invalid_parameter,
                   fmt::format("names of {} and {} bytes: the payload has room for {}", input_size,
@@ -121,14 +113,14 @@ EfiResult<void> answer_info(PolicyCall& call, const InfoNames& names,
                             std::span<const std::byte> entry,
                             const std::optional<std::u16string>& name) {
   const std::size_t needed = name ? name_size_of(*name) : 0;
-  const auto field = call.payload.subspan(info_entry_offset, info_entry_size);
+  const auto field = call.payload.subspan(policy_info_entry_offset, policy_info_entry_size);
   std::ranges::fill(field, std::byte{0});
   std::ranges::copy(entry, field.begin());
   put(call.payload, 20, static_cast<std::uint32_t>(needed));
   if (names.output.empty()) return {};  // nobody asks for the name
   if (needed > names.output.size()) return refuse(EfiStatus::buffer_too_small);
   std::ranges::fill(names.output, std::byte{0});
-  if (name) write_name(names.output, *name);
+  if (name) put_name(names.output, 0, *name);
   return {};
 }
 
@@ -171,10 +163,10 @@ constexpr auto commands = std::to_array<Command>({
     {C::disable, Rights::lock, 0, disable},
     {C::is_enabled, Rights::read, 1, is_enabled},
     {C::register_policy, Rights::lock, entry_header_size, register_policy},
-    {C::dump, Rights::read, dump_header_size + dump_page_size, dump},
+    {C::dump, Rights::read, policy_dump_header_size + policy_dump_page_size, dump},
     {C::lock, Rights::lock, 0, lock},
-    {C::get_info, Rights::read, info_names_offset, get_info},
-    {C::get_lock_state_info, Rights::read, info_names_offset, get_lock_state_info},
+    {C::get_info, Rights::read, policy_info_names_offset, get_info},
+    {C::get_lock_state_info, Rights::read, policy_info_names_offset, get_lock_state_info},
 });
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "efistore/base/bytes.hpp"
 #include "efistore/mm/dispatcher.hpp"
+#include "efistore/mm/payload.hpp"
 #include "efistore/mm/protocol.hpp"
 #include "efistore/variable/efi_result.hpp"
 #include "efistore/variable/services.hpp"
@@ -85,18 +86,17 @@ std::size_t variable_payload_limit(const variable::Services& services) noexcept;
 /// The name in `bytes`, which end in its NUL; what follows an earlier NUL does not count.
 /// Errors: access_denied.
 EfiResult<std::u16string> read_name(std::span<const std::byte> bytes);
-/// Writes the name and its NUL. `out` has room.
-void write_name(std::span<std::byte> out, std::u16string_view name) noexcept;
-inline std::size_t name_size_of(std::u16string_view name) noexcept {
-  return (name.size() + 1) * sizeof(char16_t);
-}
-
 template <typename T>
 void put(std::span<std::byte> payload, std::size_t offset, T value) noexcept {
   ByteWriter(payload.subspan(offset)).write(value);
 }
 inline void put(std::span<std::byte> payload, std::size_t offset, const Guid& guid) noexcept {
   ByteWriter(payload.subspan(offset)).bytes(guid.bytes);
+}
+inline void put_name(std::span<std::byte> payload, std::size_t offset,
+                     std::u16string_view name) noexcept {
+  ByteWriter writer(payload.subspan(offset));
+  write_name(writer, name);
 }
 
 }  // namespace efistore::mm

@@ -94,7 +94,7 @@ EfiResult<void> get_next_variable_name(Call& call) {
   put(call.payload, 16, std::uint64_t{needed});
   if (available < needed) return refuse(EfiStatus::buffer_too_small);
   put(call.payload, 0, found->guid);
-  write_name(buffer, found->name);
+  put_name(buffer, 0, found->name);
   return {};
 }
 
@@ -174,7 +174,7 @@ EfiResult<void> get_statistics(Call& call) {
   }
   writer.u32((entry->attributes & attributes::non_volatile) == 0 ? 1 : 0);
   writer.u64(0);
-  write_name(call.payload.subspan(statistics_entry_size), entry->id.name);
+  put_name(call.payload, statistics_entry_size, entry->id.name);
   return {};
 }
 
@@ -204,13 +204,7 @@ EfiResult<void> var_check_property_set(Call& call) {
   const auto id = read_id(call, offsets::property_name);
   if (!id) return tl::unexpected(id.error());
   ByteReader reader(call.payload.subspan(24));
-  variable::VarCheckProperty property;
-  property.revision = reader.u16();
-  property.property = reader.u16();
-  property.attributes = reader.u32();
-  property.min_size_bytes = reader.u64();
-  property.max_size_bytes = reader.u64();
-  return call.services().register_property(id->name, id->guid, property);
+  return call.services().register_property(id->name, id->guid, read_property(reader));
 }
 
 EfiResult<void> var_check_property_get(Call& call) {
@@ -219,11 +213,7 @@ EfiResult<void> var_check_property_get(Call& call) {
   const auto property = call.services().get_property(id->name, id->guid);
   if (!property) return tl::unexpected(property.error());
   ByteWriter writer(call.payload.subspan(24));
-  writer.u16(property->revision);
-  writer.u16(property->property);
-  writer.u32(property->attributes);
-  writer.u64(property->min_size_bytes);
-  writer.u64(property->max_size_bytes);
+  write_property(writer, *property);
   return {};
 }
 

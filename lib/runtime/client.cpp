@@ -37,6 +37,11 @@ std::optional<std::u16string> take_name(ByteReader& reader, std::uint64_t size) 
   return name;
 }
 
+EfiResult<void> status_only(const EfiResult<std::span<std::byte>>& reply) {
+  if (!reply) return tl::unexpected(reply.error());
+  return {};
+}
+
 tl::unexpected<EfiError> malformed_reply(std::string_view what) {
   return refuse(EfiStatus::device_error, fmt::format("the reply is malformed: {}", what));
 }

@@ -126,9 +126,7 @@ EfiResult<void> Client::set_variable(const variable::SetRequest& request) {
   ByteWriter writer(*payload);
   write_access(writer, request.guid, request.data.size(), request.name, request.attributes);
   writer.bytes(request.data);
-  const auto done = checked(call(VariableFunction::set_variable, payload->size()));
-  if (!done) return tl::unexpected(done.error());
-  return {};
+  return status_only(checked(call(VariableFunction::set_variable, payload->size())));
 }
 
 EfiResult<variable::VariableInfo> Client::query_variable_info(std::uint32_t attributes) {
@@ -147,28 +145,19 @@ EfiResult<variable::VariableInfo> Client::query_variable_info(std::uint32_t attr
   return info;
 }
 
-namespace {
-
-EfiResult<void> without_payload(const EfiResult<std::span<std::byte>>& reply) {
-  if (!reply) return tl::unexpected(reply.error());
-  return {};
-}
-
-}  // namespace
-
 EfiResult<void> Client::ready_to_boot() {
-  return without_payload(checked(call(VariableFunction::ready_to_boot, 0)));
+  return status_only(checked(call(VariableFunction::ready_to_boot, 0)));
 }
 
 EfiResult<void> Client::exit_boot_services() {
-  return without_payload(checked(call(VariableFunction::exit_boot_services, 0)));
+  return status_only(checked(call(VariableFunction::exit_boot_services, 0)));
 }
 
 EfiResult<void> Client::lock_variable(std::u16string_view name, const Guid& guid) {
   const auto payload = make_payload(mm::offsets::lock_name + name_size_of(name));
   if (!payload) return tl::unexpected(payload.error());
   write_id(*payload, name, guid, mm::offsets::lock_name);
-  return without_payload(checked(call(VariableFunction::lock_variable, payload->size())));
+  return status_only(checked(call(VariableFunction::lock_variable, payload->size())));
 }
 
 EfiResult<void> Client::register_property(std::u16string_view name, const Guid& guid,
@@ -177,12 +166,8 @@ EfiResult<void> Client::register_property(std::u16string_view name, const Guid& 
   if (!payload) return tl::unexpected(payload.error());
   write_id(*payload, name, guid, mm::offsets::property_name);
   ByteWriter writer(payload->subspan(24));
-  writer.u16(property.revision);
-  writer.u16(property.property);
-  writer.u32(property.attributes);
-  writer.u64(property.min_size_bytes);
-  writer.u64(property.max_size_bytes);
-  return without_payload(checked(call(VariableFunction::var_check_property_set, payload->size())));
+  mm::write_property(writer, property);
+  return status_only(checked(call(VariableFunction::var_check_property_set, payload->size())));
 }
 
 EfiResult<variable::VarCheckProperty> Client::get_property(std::u16string_view name,
@@ -194,13 +179,7 @@ EfiResult<variable::VarCheckProperty> Client::get_property(std::u16string_view n
                              mm::offsets::property_name);
   if (!reply) return tl::unexpected(reply.error());
   ByteReader reader(reply->subspan(24));
-  variable::VarCheckProperty property;
-  property.revision = reader.u16();
-  property.property = reader.u16();
-  property.attributes = reader.u32();
-  property.min_size_bytes = reader.u64();
-  property.max_size_bytes = reader.u64();
-  return property;
+  return mm::read_property(reader);
 }
 
 EfiResult<AccessCounts> Client::get_statistics(const VariableId& id) {

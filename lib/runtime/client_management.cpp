@@ -26,11 +26,6 @@ constexpr std::size_t max_changes = 65536;
 constexpr int max_attempts = 8;
 constexpr std::size_t max_listed = std::size_t{1} << 21;
 
-EfiResult<void> status_only(const EfiResult<std::span<std::byte>>& reply) {
-  if (!reply) return tl::unexpected(reply.error());
-  return {};
-}
-
 struct ListPart {
   std::vector<ListEntry> entries;
   bool more = false;

@@ -12,22 +12,6 @@ namespace efistore::runtime {
 using mm::PolicyCommand;
 using variable::refuse;
 
-namespace {
-
-constexpr std::size_t dump_header_size = 13;
-constexpr std::size_t dump_payload_size =
-    mm::policy_frame_size - mm::header_size(mm::HeaderVersion::v1) - mm::policy_header_size;
-constexpr std::size_t dump_page_size = dump_payload_size - dump_header_size;
-constexpr std::size_t info_entry_offset = 24;
-constexpr std::size_t info_entry_size = 44;
-
-EfiResult<void> status_only(const EfiResult<std::span<std::byte>>& reply) {
-  if (!reply) return tl::unexpected(reply.error());
-  return {};
-}
-
-}  // namespace
-
 EfiResult<Client::Reply> Client::call(PolicyCommand command, std::size_t payload_size) {
   ByteWriter head(message_room());
   head.u32(mm::policy_signature);
@@ -66,6 +50,7 @@ EfiResult<void> Client::register_policy(const variable::Policy& policy) {
 }
 
 EfiResult<std::vector<std::byte>> Client::dump_policies() {
+  constexpr std::size_t dump_payload_size = mm::policy_dump_header_size + mm::policy_dump_page_size;
   std::vector<std::byte> all;
   std::uint32_t total = 0;
   for (std::uint32_t page = 0;; ++page) {
@@ -83,7 +68,7 @@ EfiResult<std::vector<std::byte>> Client::dump_policies() {
       total = told;
       if (total > variable::max_policy_table_size_bytes) return malformed_reply("TotalSize");
     }
-    const bool fits = size <= dump_page_size && size <= total - all.size();
+    const bool fits = size <= mm::policy_dump_page_size && size <= total - all.size();
     if (told != total || !fits || (page != 0 && more && size == 0)) {
       return malformed_reply("the pages do not make up what page 0 told");
     }
@@ -102,7 +87,7 @@ EfiResult<void> Client::lock_policies() {
 EfiResult<Client::PolicyInfo> Client::policy_info(PolicyCommand command, std::u16string_view name,
                                                   const Guid& guid) {
   const std::size_t in_size = name_size_of(name);
-  const std::size_t fixed = info_entry_offset + info_entry_size;
+  const std::size_t fixed = mm::policy_info_names_offset;
   const auto payload = make_payload(fixed + in_size + mm::max_name_size, mm::policy_header_size);
   if (!payload) return tl::unexpected(payload.error());
   ByteWriter writer(*payload);
@@ -116,7 +101,7 @@ EfiResult<Client::PolicyInfo> Client::policy_info(PolicyCommand command, std::u1
   ByteReader reader(*reply);
   reader.skip(20);
   const std::uint32_t out_size = reader.u32();
-  const auto entry = reader.take(info_entry_size);
+  const auto entry = reader.take(mm::policy_info_entry_size);
   reader.skip(in_size);
   PolicyInfo info{.entry = {entry.begin(), entry.end()}};
   if (out_size == 0) return info;

@@ -10,21 +10,19 @@
 #include <string_view>
 
 #include "efistore/base/bytes.hpp"
+#include "efistore/mm/payload.hpp"
 #include "efistore/variable/efi_result.hpp"
 
 namespace efistore::runtime {
 
-inline std::size_t name_size_of(std::u16string_view name) noexcept {
-  return (name.size() + 1) * sizeof(char16_t);
-}
-
-inline void write_name(ByteWriter& writer, std::u16string_view name) noexcept {
-  for (const char16_t c : name) writer.u16(static_cast<std::uint16_t>(c));
-  writer.u16(0);
-}
+using mm::name_size_of;
+using mm::write_name;
 
 /// The next `size` bytes, which are a name that ends in its only NUL; none for anything else.
 std::optional<std::u16string> take_name(ByteReader& reader, std::uint64_t size);
+
+/// Whether it succeeded is all there is to a reply.
+variable::EfiResult<void> status_only(const variable::EfiResult<std::span<std::byte>>& reply);
 
 /// What a reply that breaks the protocol becomes.
 tl::unexpected<variable::EfiError> malformed_reply(std::string_view what);

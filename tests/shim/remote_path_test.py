@@ -9,12 +9,11 @@ import sys
 import tempfile
 import unittest
 
+from daemon_process import environment_for_daemon
 from shim_mount import (blank_image, mounted_type, program, require_fuse_and_root,
                         require_program, wait_until)
 
 FILE = "Shared-11223344-5566-7788-99aa-bbccddeeff00"
-# LeakSanitizer cannot look around in a process that has confined itself.
-ENVIRONMENT = os.environ | {"ASAN_OPTIONS": "detect_leaks=0"}
 
 
 class RemoteTest(unittest.TestCase):
@@ -31,7 +30,7 @@ class RemoteTest(unittest.TestCase):
 
     def start_daemon(self):
         daemon = subprocess.Popen([os.environ["EFISTORED_COMMAND"], "--store", "vars.fd",
-                                   "--socket", "mm.sock"], cwd=self.folder, env=ENVIRONMENT)
+                                   "--socket", "mm.sock"], cwd=self.folder, env=environment_for_daemon())
         wait_until(lambda: self.command("get", FILE).returncode != 1 or
                    b"EFI_NOT_FOUND" in self.command("get", FILE).stderr, "the daemon")
         return daemon
@@ -54,7 +53,7 @@ class RemoteTest(unittest.TestCase):
     def test_a_relative_path_is_found_again(self):
         self.set_elsewhere("first")
         subprocess.run([program(), "--store", "unix:mm.sock", "efivars"], cwd=self.folder,
-                       check=True, timeout=60, env=ENVIRONMENT)
+                       check=True, timeout=60, env=environment_for_daemon())
         self.addCleanup(lambda: mounted_type(self.mount_point) and
                         subprocess.run(["umount", "-l", self.mount_point], check=True))
         self.assertEqual(self.content(), "first")

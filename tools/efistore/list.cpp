@@ -87,13 +87,18 @@ struct Listed {
   runtime::Variable variable;
 };
 
-/// Every variable, without those that only boot services can see unless `all` are wanted.
-variable::EfiResult<std::vector<Listed>> read_all(runtime::Client& client, bool all) {
+/// Every variable, without those that only boot services can see unless `all` are wanted. Only a
+/// list of names does without their content.
+variable::EfiResult<std::vector<Listed>> read_all(runtime::Client& client, bool all, bool content) {
   const auto entries = client.list();
   if (!entries) return tl::unexpected(entries.error());
   std::vector<Listed> listed;
   for (const runtime::ListEntry& entry : *entries) {
     if (!all && (entry.attributes & attributes::runtime_access) == 0) continue;
+    if (!content) {
+      listed.push_back({entry.id, {.attributes = entry.attributes}});
+      continue;
+    }
     auto variable = client.read(entry.id.name, entry.id.guid);
     // Deleted since it was listed, by somebody else.
     if (!variable && variable.status() == EfiStatus::not_found) continue;
@@ -109,7 +114,7 @@ Outcome<ExitCode> run_list(const GlobalOptions& global, const ListOptions& optio
   auto session = Session::open(*locator, flash::OpenMode::read_only);
   if (!session) return tl::unexpected(session.error());
   if (auto done = warn_of_damage(*locator, *session); !done) return tl::unexpected(done.error());
-  const auto listed = read_all(session->client(), options.all);
+  const auto listed = read_all(session->client(), options.all, options.long_form || global.json);
   if (!listed) return fail_with(*locator, listed.error());
   std::vector<variable::VariableView> views;
   views.reserve(listed->size());

@@ -4,7 +4,6 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <grp.h>
-#include <linux/capability.h>
 #include <linux/landlock.h>
 #include <pwd.h>
 #include <seccomp.h>
@@ -19,6 +18,8 @@
 
 #include "efistore/base/unique_fd.hpp"
 
+#include "common/capabilities.hpp"
+
 namespace efistore::daemon {
 
 namespace {
@@ -28,15 +29,6 @@ Status become(const Identity& user) {
       ::setresuid(user.uid, user.uid, user.uid) != 0) {
     return fail_errno(errno, fmt::format("become user {}", user.name));
   }
-  return {};
-}
-
-Status drop_capabilities() {
-  __user_cap_header_struct header{};
-  header.version = _LINUX_CAPABILITY_VERSION_3;
-  const std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> none{};
-  // glibc has no wrapper, and a library for one call would be more code.
-  if (::syscall(SYS_capset, &header, none.data()) != 0) return fail_errno(errno, "capset");
   return {};
 }
 
@@ -253,7 +245,7 @@ Status confine(const Confinement& confinement) {
   if (confinement.user) {
     if (auto done = become(*confinement.user); !done) return done;
   }
-  if (auto done = drop_capabilities(); !done) return done;
+  if (auto done = tools::keep_capabilities(0); !done) return done;
   return filter_system_calls();
 }
 

@@ -8,6 +8,7 @@
 #include <cstdint>
 
 #include "efistore/base/guid.hpp"
+#include "efistore/mm/frame.hpp"
 
 namespace efistore::mm {
 
@@ -78,6 +79,16 @@ inline constexpr std::uint32_t policy_signature = 0x43504356;  // "VCPC"
 inline constexpr std::uint32_t policy_revision = 1;
 /// VAR_CHECK_POLICY_MM_COMM_BUFFER_SIZE: a whole frame with a header of version 1.
 inline constexpr std::size_t policy_frame_size = 0x4000;
+/// VAR_CHECK_POLICY_COMM_DUMP_PARAMS, and VAR_CHECK_POLICY_MM_DUMP_BUFFER_SIZE.
+inline constexpr std::size_t policy_dump_header_size = 13;
+inline constexpr std::size_t policy_dump_page_size = policy_frame_size -
+                                                     header_size(HeaderVersion::v1) -
+                                                     policy_header_size - policy_dump_header_size;
+/// VAR_CHECK_POLICY_COMM_GET_INFO_PARAMS.
+inline constexpr std::size_t policy_info_entry_offset = 24;
+inline constexpr std::size_t policy_info_entry_size = 44;
+inline constexpr std::size_t policy_info_names_offset =
+    policy_info_entry_offset + policy_info_entry_size;
 
 /// Where the fields of payloads stand (SMM_VARIABLE_COMMUNICATE_*, with UINTN of 8 bytes).
 namespace offsets {
