@@ -16,6 +16,9 @@
 #include <string>
 #include <vector>
 
+#include "efistore/base/result.hpp"
+#include "efistore/crypto/signed_data.hpp"
+
 namespace efistore::crypto {
 
 template <auto free>
@@ -68,6 +71,10 @@ inline const unsigned char* raw(std::span<const std::byte> bytes) noexcept {
 
 /// A reader over `bytes`, which must live as long. Their size must be below 2 GiB.
 BioPtr reader_over(std::span<const std::byte> bytes);
+
+/// A reader of what `content` gives. Where it fails, reading fails, and `failure` has the error.
+/// Both must live as long.
+BioPtr reader_over(const ContentReader& content, Status& failure);
 
 /// What was written into a memory BIO.
 std::string text_of(BIO* bio);

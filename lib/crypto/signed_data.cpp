@@ -256,6 +256,16 @@ Status verify_chain(const Certificate& signer, std::span<const Certificate> incl
   return {};
 }
 
+/// Of bytes in memory, which must live as long.
+ContentReader reader_of(std::span<const std::byte> content) {
+  return [content](std::span<std::byte> out) mutable -> Result<std::size_t> {
+    const auto next = content.first(std::min(content.size(), out.size()));
+    std::ranges::copy(next, out.begin());
+    content = content.subspan(next.size());
+    return next.size();
+  };
+}
+
 }  // namespace
 
 Result<SignedData> SignedData::parse(std::span<const std::byte> der) {
@@ -286,32 +296,42 @@ Result<SignedData> SignedData::parse(std::span<const std::byte> der) {
   return SignedData(std::move(content_info), *std::move(certificates), *std::move(signer));
 }
 
-Status SignedData::verify_signature(std::span<const std::byte> content) const {
+Status SignedData::verify_signature(const ContentReader& content) const {
   // Read anew, because OpenSSL keeps what it is doing in the object.
   auto pkcs7 = read_pkcs7(content_info_);
   if (!pkcs7) return forward(std::move(pkcs7));
   const X509StackPtr signer = stack_of({&signer_, 1});
-  const BioPtr in = reader_over(content);
+  Status reading;
+  const BioPtr in = reader_over(content, reading);
   constexpr int flags = PKCS7_BINARY | PKCS7_NOVERIFY | PKCS7_NOINTERN;
-  if (!signer || !in ||
-      PKCS7_verify(pkcs7->get(), signer.get(), nullptr, in.get(), nullptr, flags) != 1) {
-    return refuse(fmt::format("the signature is wrong: {}", last_reason()));
-  }
+  const bool verified =
+      signer && in &&
+      PKCS7_verify(pkcs7->get(), signer.get(), nullptr, in.get(), nullptr, flags) == 1;
+  // OpenSSL may take content that ends in an error for all of it.
+  if (!reading) return reading;
+  if (!verified) return refuse(fmt::format("the signature is wrong: {}", last_reason()));
   return {};
 }
 
 Status SignedData::verify_by(std::span<const std::byte> content, const Certificate& signer) const {
   if (signer != signer_) return refuse("another certificate has signed it");
   const ErrorScope errors;
-  return verify_signature(content);
+  return verify_signature(reader_of(content));
 }
 
 Status SignedData::verify_up_to(std::span<const std::byte> content,
                                 const Certificate& anchor) const {
+  return verify_up_to(reader_of(content), anchor);
+}
+
+Status SignedData::check_chain(const Certificate& anchor) const {
   const ErrorScope errors;
-  if (anchor != signer_) {
-    if (Status chain = verify_chain(signer_, certificates_, anchor); !chain) return chain;
-  }
+  return anchor == signer_ ? Status() : verify_chain(signer_, certificates_, anchor);
+}
+
+Status SignedData::verify_up_to(const ContentReader& content, const Certificate& anchor) const {
+  const ErrorScope errors;
+  if (Status chain = check_chain(anchor); !chain) return chain;
   return verify_signature(content);
 }
 

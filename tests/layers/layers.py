@@ -16,6 +16,7 @@ import sys
 MAY_INCLUDE = {
     "base": {"base"},
     "crypto": {"crypto", "base"},
+    "capsule": {"capsule", "crypto", "base"},
     "flash": {"flash", "base"},
     "store": {"store", "flash", "base"},
     "variable": {"variable", "crypto", "store", "flash", "base"},

@@ -66,8 +66,8 @@ class LayersTest(unittest.TestCase):
         self.assert_refused("lib/store/probe.cpp:1:", "not a private header")
 
     def test_layer_outside_the_table_is_refused(self):
-        self.write("lib/capsule/capsule.cpp", "")
-        self.assert_refused("lib/capsule", "table")
+        self.write("lib/graphics/picture.cpp", "")
+        self.assert_refused("lib/graphics", "table")
 
     def test_header_that_is_not_there_is_refused(self):
         self.write("lib/store/probe.cpp", '#include "efistore/base/gone.hpp"\n')

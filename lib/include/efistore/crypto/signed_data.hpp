@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -19,6 +20,10 @@ inline constexpr std::size_t max_signed_data_size_bytes = std::size_t{1024} * 10
 inline constexpr std::size_t max_included_certificates = 16;
 /// How many certificates may stand between the signer and the trusted one.
 inline constexpr int max_intermediate_certificates = 8;
+
+/// Content that is too large to be in memory: fills the front of `out` with what comes next, and
+/// says how much that is; 0 at the end. Called until it says so, or fails.
+using ContentReader = std::function<Result<std::size_t>(std::span<std::byte> out)>;
 
 /// PKCS#7 SignedData over content that is not inside.
 class SignedData {
@@ -43,6 +48,15 @@ class SignedData {
   /// Errors: invalid_argument.
   Status verify_up_to(std::span<const std::byte> content, const Certificate& anchor) const;
 
+  /// Whether `anchor` is the signer, or a chain leads from the signer to it. Says nothing about any
+  /// content: of several anchors it finds the one to ask verify_up_to() with.
+  /// Errors: invalid_argument.
+  Status check_chain(const Certificate& anchor) const;
+
+  /// The same over content that is read once.
+  /// Errors: invalid_argument; those of `content`.
+  Status verify_up_to(const ContentReader& content, const Certificate& anchor) const;
+
  private:
   SignedData(std::vector<std::byte> content_info, std::vector<Certificate> certificates,
              Certificate signer)
@@ -50,7 +64,7 @@ class SignedData {
         certificates_(std::move(certificates)),
         signer_(std::move(signer)) {}
 
-  Status verify_signature(std::span<const std::byte> content) const;
+  Status verify_signature(const ContentReader& content) const;
 
   std::vector<std::byte> content_info_;
   std::vector<Certificate> certificates_;
