@@ -20,6 +20,7 @@ MAY_INCLUDE = {
     "flash": {"flash", "base"},
     "store": {"store", "flash", "base"},
     "variable": {"variable", "crypto", "store", "flash", "base"},
+    "update": {"update", "capsule", "variable", "crypto", "store", "flash", "base"},
     "mm": {"mm", "variable", "store", "base"},
     "runtime": {"runtime", "mm", "variable", "store", "base"},
     "exchange": {"exchange", "store", "flash", "base"},
