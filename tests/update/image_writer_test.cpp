@@ -37,8 +37,8 @@ Bytes random_bytes(std::size_t size, unsigned seed) {
   return bytes;
 }
 
-/// Firmware that differs from what is there in the given blocks; in one of them almost all is 0xff,
-/// so that a torn erase can look like it.
+/// Firmware that differs from what is there in the given blocks; some of them are all 0xff, so that a
+/// block of which the erase was cut can read as if it were done.
 struct Update {
   Bytes before;
   Bytes firmware;
@@ -53,10 +53,8 @@ Update update_of(const std::vector<std::uint32_t>& blocks, std::size_t firmware_
     const std::size_t end = std::min(begin + block_size, firmware_size);
     const Bytes fresh = random_bytes(end - begin, 100 + block);
     for (std::size_t at = begin; at < end; ++at) {
-      const bool sparse = block % 3 == 1 && at != begin + 7;
-      update.firmware[at] = sparse ? std::byte{0xff} : fresh[at - begin];
+      update.firmware[at] = block % 3 == 1 ? std::byte{0xff} : fresh[at - begin];
     }
-    update.firmware[begin + 7] ^= std::byte{1};
   }
   return update;
 }
