@@ -37,8 +37,8 @@ Bytes random_bytes(std::size_t size, unsigned seed) {
   return bytes;
 }
 
-/// Firmware that differs from what is there in the given blocks; some of them are all 0xff, so that a
-/// block of which the erase was cut can read as if it were done.
+/// Firmware that differs from what is there in the given blocks; some of them are all 0xff, so that
+/// a block of which the erase was cut can read as if it were done.
 struct Update {
   Bytes before;
   Bytes firmware;
