@@ -6,6 +6,18 @@
 
 namespace efistore {
 
+void ByteReader::text(std::span<char16_t> into) noexcept {
+  const auto raw = take(into.size_bytes());
+  if (raw.empty()) {
+    std::ranges::fill(into, u'\0');
+    return;
+  }
+  std::memcpy(into.data(), raw.data(), raw.size());
+  if constexpr (std::endian::native == std::endian::big) {
+    for (char16_t& c : into) c = little_endian(static_cast<std::uint16_t>(c));
+  }
+}
+
 void ByteWriter::bytes(std::span<const std::byte> data) noexcept {
   const auto out = take(data.size());
   std::copy_n(data.begin(), out.size(), out.begin());
@@ -13,6 +25,17 @@ void ByteWriter::bytes(std::span<const std::byte> data) noexcept {
 
 void ByteWriter::fill(std::size_t count, std::byte value) noexcept {
   std::ranges::fill(take(count), value);
+}
+
+void ByteWriter::text(std::u16string_view characters) noexcept {
+  if constexpr (std::endian::native == std::endian::big) {
+    if (failed_ || characters.size() * sizeof(char16_t) > bytes_.size() - position_) {
+      failed_ = true;
+    }
+    for (const char16_t c : characters) u16(c);
+  } else {
+    bytes(std::as_bytes(std::span(characters)));
+  }
 }
 
 bool is_filled(std::span<const std::byte> bytes, std::byte value) noexcept {

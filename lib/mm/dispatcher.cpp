@@ -80,17 +80,21 @@ EfiResult<void> call_function(std::span<const Function> functions, std::uint64_t
   return function->handle(call);
 }
 
-EfiResult<std::u16string> read_name(std::span<const std::byte> bytes) {
-  const std::size_t characters = bytes.size() / sizeof(char16_t);
-  std::u16string name;
-  name.reserve(characters);
-  ByteReader reader(bytes);
-  for (std::size_t i = 0; i < characters; ++i) name.push_back(static_cast<char16_t>(reader.u16()));
-  if (name.empty() || name.back() != u'\0') {
+EfiResult<std::u16string_view> read_name(std::span<const std::byte> bytes, std::u16string& place) {
+  place.resize(bytes.size() / sizeof(char16_t));
+  ByteReader(bytes).text(place);
+  if (place.empty() || place.back() != u'\0') {
     return refuse(EfiStatus::access_denied,
                   fmt::format("a name of {} bytes does not end in a NUL", bytes.size()));
   }
-  name.resize(name.find(u'\0'));
+  return std::u16string_view(place).substr(0, place.find(u'\0'));
+}
+
+EfiResult<std::u16string> read_name(std::span<const std::byte> bytes) {
+  std::u16string name;
+  const auto read = read_name(bytes, name);
+  if (!read) return tl::unexpected(read.error());
+  name.resize(read->size());
   return name;
 }
 

@@ -4,7 +4,7 @@
 namespace efistore::mm {
 
 void write_name(ByteWriter& writer, std::u16string_view name) noexcept {
-  for (const char16_t c : name) writer.u16(static_cast<std::uint16_t>(c));
+  writer.text(name);
   writer.u16(0);
 }
 

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "efistore/base/bytes.hpp"
@@ -33,6 +34,7 @@ struct Dispatcher::State {
   Backends backends;
   bool writable = true;
   std::vector<std::byte> buffer{};
+  std::u16string name{};  ///< of the variable that the request is about
   AccessStatistics statistics{};
   ChangeHistory history{backends.first_change};
   /// EDK2's pagination cache: what page 0 of a policy dump found, for the pages behind it.
@@ -86,6 +88,8 @@ std::size_t variable_payload_limit(const variable::Services& services) noexcept;
 /// The name in `bytes`, which end in its NUL; what follows an earlier NUL does not count.
 /// Errors: access_denied.
 EfiResult<std::u16string> read_name(std::span<const std::byte> bytes);
+/// The same, in `place`, of which the memory is used again.
+EfiResult<std::u16string_view> read_name(std::span<const std::byte> bytes, std::u16string& place);
 template <typename T>
 void put(std::span<std::byte> payload, std::size_t offset, T value) noexcept {
   ByteWriter(payload.subspan(offset)).write(value);

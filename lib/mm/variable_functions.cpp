@@ -24,15 +24,17 @@ constexpr std::size_t max_variable_payload = 1U << 20;
 
 /// SMM_VARIABLE_COMMUNICATE_ACCESS_VARIABLE.
 struct AccessVariable {
-  VariableId id;
+  std::u16string_view name;
+  Guid guid;
   std::uint32_t attributes = 0;
   std::span<std::byte> data;
 };
 
-EfiResult<AccessVariable> read_access(std::span<std::byte> payload) {
+EfiResult<AccessVariable> read_access(const Call& call) {
+  const auto payload = call.payload;
   ByteReader reader(payload);
   AccessVariable access;
-  access.id.guid = Guid::from_bytes(reader.take(sizeof(Guid)));
+  access.guid = Guid::from_bytes(reader.take(sizeof(Guid)));
   const std::uint64_t data_size = reader.u64();
   const std::uint64_t name_size = reader.u64();
   access.attributes = reader.u32();
@@ -43,9 +45,9 @@ EfiResult<AccessVariable> read_access(std::span<std::byte> payload) {
                               name_size, data_size, room));
   }
   const auto content = payload.subspan(offsets::access_name);
-  auto name = read_name(content.first(static_cast<std::size_t>(name_size)));
-  if (!name) return tl::unexpected(std::move(name).error());
-  access.id.name = std::move(*name);
+  const auto name = read_name(content.first(static_cast<std::size_t>(name_size)), call.state.name);
+  if (!name) return tl::unexpected(name.error());
+  access.name = *name;
   access.data =
       content.subspan(static_cast<std::size_t>(name_size), static_cast<std::size_t>(data_size));
   return access;
@@ -60,15 +62,15 @@ EfiResult<void> check_limit(const Call& call) {
 }
 
 EfiResult<void> get_variable(Call& call) {
-  auto access = read_access(call.payload);
-  if (!access) return tl::unexpected(std::move(access).error());
-  const auto found = call.services().get(access->id.name, access->id.guid);
+  const auto access = read_access(call);
+  if (!access) return tl::unexpected(access.error());
+  const auto found = call.services().get(access->name, access->guid);
   if (!found) return tl::unexpected(found.error());
   put(call.payload, 16, std::uint64_t{found->data.size()});
   put(call.payload, 32, found->attributes);
   if (access->data.size() < found->data.size()) return refuse(EfiStatus::buffer_too_small);
   std::ranges::copy(found->data, access->data.begin());
-  call.state.statistics.note(access->id, found->attributes, Access::read);
+  call.state.statistics.note(access->name, access->guid, found->attributes, Access::read);
   return {};
 }
 
@@ -82,8 +84,8 @@ EfiResult<void> get_next_variable_name(Call& call) {
         EfiStatus::access_denied,
         fmt::format("NameSize {}: the payload has room for {} bytes", available, buffer.size()));
   }
-  auto terminated = read_name(buffer);
-  if (!terminated) return tl::unexpected(std::move(terminated).error());
+  const auto terminated = read_name(buffer, call.state.name);
+  if (!terminated) return tl::unexpected(terminated.error());
   // Within NameSize, which may be less than what ends in the NUL.
   if (terminated->size() >= available / sizeof(char16_t)) {
     return refuse(EfiStatus::invalid_parameter, "the name has no NUL within NameSize");
@@ -99,19 +101,19 @@ EfiResult<void> get_next_variable_name(Call& call) {
 }
 
 EfiResult<void> set_variable(Call& call) {
-  auto access = read_access(call.payload);
-  if (!access) return tl::unexpected(std::move(access).error());
-  const VariableId& id = access->id;
-  const auto before = call.services().get(id.name, id.guid);
+  const auto access = read_access(call);
+  if (!access) return tl::unexpected(access.error());
+  const auto [name, guid, attributes, data] = *access;
+  const auto before = call.services().get(name, guid);
   const std::uint32_t attributes_before = before ? before->attributes : 0;
-  auto done = call.services().set(
-      {.name = id.name, .guid = id.guid, .attributes = access->attributes, .data = access->data});
+  auto done =
+      call.services().set({.name = name, .guid = guid, .attributes = attributes, .data = data});
   if (!done) return done;
-  const auto after = call.services().get(id.name, id.guid);
+  const auto after = call.services().get(name, guid);
   if (after) {
-    call.state.statistics.note(id, after->attributes, Access::write);
+    call.state.statistics.note(name, guid, after->attributes, Access::write);
   } else if (before) {
-    call.state.statistics.note(id, attributes_before, Access::remove);
+    call.state.statistics.note(name, guid, attributes_before, Access::remove);
   }
   return {};
 }
@@ -148,7 +150,7 @@ const AccessStatistics::Entry* find_statistics(const Call& call) {
     name.push_back(static_cast<char16_t>(c));
   }
   // Behind the end every character is 0, so that a name which is cut is one that nobody has.
-  return statistics.next({std::move(name), guid});
+  return statistics.next(name, guid);
 }
 
 EfiResult<void> get_statistics(Call& call) {

@@ -31,7 +31,7 @@ std::optional<std::u16string> take_name(ByteReader& reader, std::uint64_t size) 
     return std::nullopt;
   }
   std::u16string name(static_cast<std::size_t>(size / sizeof(char16_t)), u'\0');
-  for (char16_t& c : name) c = static_cast<char16_t>(reader.u16());
+  reader.text(name);
   if (name.find(u'\0') != name.size() - 1) return std::nullopt;
   name.pop_back();
   return name;

@@ -47,6 +47,42 @@ TEST(ByteReader, ReadsLittleEndian) {
   EXPECT_EQ(reader.remaining(), 0U);
 }
 
+TEST(LittleEndian, SwapsOnMachinesThatAreNot) {
+  EXPECT_EQ((little_endian<std::endian::little>(std::uint32_t{0x01020304})), 0x01020304U);
+  EXPECT_EQ((little_endian<std::endian::big>(std::uint8_t{0x01})), 0x01);
+  EXPECT_EQ((little_endian<std::endian::big>(std::uint16_t{0x0102})), 0x0201);
+  EXPECT_EQ((little_endian<std::endian::big>(std::uint32_t{0x010203ff})), 0xff030201U);
+  EXPECT_EQ((little_endian<std::endian::big>(std::uint64_t{0x0102030405060708})),
+            0x0807060504030201ULL);
+}
+
+TEST(ByteReader, ReadsText) {
+  const auto bytes = hex("ff410042003412");
+  ByteReader reader(bytes);
+  reader.skip(1);  // no 16-bit value need be where one can be read from
+  std::u16string text(3, u'x');
+  reader.text(text);
+  EXPECT_EQ(text, u"AB\x1234");
+  EXPECT_EQ(reader.remaining(), 0U);
+  reader.text({});
+  EXPECT_TRUE(reader.ok());
+  reader.text(text);
+  EXPECT_EQ(text, std::u16string(3, u'\0'));
+  EXPECT_FALSE(reader.ok());
+}
+
+TEST(ByteWriter, WritesTextAsAWholeOrNotAtAll) {
+  std::array<std::byte, 7> bytes{};
+  ByteWriter writer(bytes);
+  writer.u8(0xff);
+  writer.text(u"A\x1234");
+  writer.text({});
+  EXPECT_TRUE(writer.ok());
+  writer.text(u"BC");
+  EXPECT_FALSE(writer.ok());
+  EXPECT_EQ(to_hex(bytes), "ff410034120000");
+}
+
 TEST(ByteReader, FailsStickilyAtTheEnd) {
   const auto bytes = hex("0102030405");
   ByteReader reader(bytes);

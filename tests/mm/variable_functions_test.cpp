@@ -2,6 +2,7 @@
 //
 // EDK2's fourteen functions: what each answers, and the status of every malformed request.
 #include "mm/mm_fixture.hpp"
+#include "statistics.hpp"
 
 namespace efistore::test {
 namespace {
@@ -271,6 +272,33 @@ TEST_F(VariableFunctions, GetStatisticsCountsReadsWritesAndDeletions) {
   reply = variable_call(VariableFunction::get_statistics, Fields().raw(reply.payload));
   EXPECT_EQ(reply.status, EfiStatus::not_found);
   EXPECT_TRUE(reply.payload.empty());
+}
+
+TEST(AccessStatistics, AreInTheOrderOfTheFirstUseUpToTheirLimit) {
+  mm::AccessStatistics statistics;
+  const auto name_of = [](std::size_t i) {
+    // Some longer, so that they are elsewhere in memory.
+    return std::u16string(i % 3 == 0 ? 1 : 20, u'N') + static_cast<char16_t>(0x100 + i);
+  };
+  constexpr std::size_t limit = mm::AccessStatistics::max_entries;
+  for (std::size_t i = 0; i < limit + 2; ++i) {
+    statistics.note(name_of(i), vendor, nv_bs_rt, mm::AccessStatistics::Access::read);
+  }
+  statistics.note(name_of(0), Guid{}, nv_bs_rt, mm::AccessStatistics::Access::read);
+  for (std::size_t i = 0; i < limit; i += 2) {
+    statistics.note(name_of(i), vendor, nv_bs_rt, mm::AccessStatistics::Access::write);
+  }
+  const auto* entry = statistics.first();
+  for (std::size_t i = 0; i < limit; ++i) {
+    ASSERT_NE(entry, nullptr) << i;
+    EXPECT_EQ(entry->id, (variable::VariableId{name_of(i), vendor}));
+    EXPECT_EQ(entry->reads, 1U);
+    EXPECT_EQ(entry->writes, i % 2 == 0 ? 1U : 0U);
+    entry = statistics.next(entry->id.name, entry->id.guid);
+  }
+  EXPECT_EQ(entry, nullptr);
+  EXPECT_EQ(statistics.next(name_of(limit), vendor), nullptr);
+  EXPECT_EQ(statistics.next(name_of(0), Guid{}), nullptr);
 }
 
 TEST_F(VariableFunctions, GetStatisticsTellsTheSizeThatItNeedsAndNothingOfOthers) {

@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -80,6 +81,35 @@ TEST(Socket, NobodyWaitsForAWatch) {
   EXPECT_EQ(watch.error().code, Errc::not_found);
   side.start();
   EXPECT_TRUE(patient->watch());
+}
+
+TEST(Socket, AnAnswerThatDoesNotComeIsGivenUpAlsoWhereSignalsInterrupt) {
+  using std::chrono::milliseconds;
+  const TemporaryDirectory directory;
+  const auto path = directory.path() / "mm.sock";
+  const auto deaf = daemon::listen_at(path);
+  ASSERT_TRUE(deaf);
+  struct sigaction action {};
+  struct sigaction before {};
+  action.sa_handler = [](int) {};
+  ASSERT_EQ(::sigaction(SIGALRM, &action, &before), 0);
+  for (const suseconds_t interval_us : {0, 20'000}) {
+    const itimerval timer{.it_interval = {.tv_sec = 0, .tv_usec = interval_us},
+                          .it_value = {.tv_sec = 0, .tv_usec = interval_us}};
+    auto transport = runtime::connect_socket(path, {.reply_timeout = milliseconds(200)});
+    ASSERT_TRUE(transport);
+    ASSERT_EQ(::setitimer(ITIMER_REAL, &timer, nullptr), 0);
+    const auto start = std::chrono::steady_clock::now();
+    const auto answered = (*transport)->communicate(40);
+    const auto waited = std::chrono::steady_clock::now() - start;
+    ASSERT_FALSE(answered);
+    EXPECT_EQ(answered.error().code, Errc::busy) << answered.error().message;
+    EXPECT_GE(waited, milliseconds(150));
+    EXPECT_LT(waited, milliseconds(10'000));
+  }
+  const itimerval none{};
+  ::setitimer(ITIMER_REAL, &none, nullptr);
+  ::sigaction(SIGALRM, &before, nullptr);
 }
 
 TEST(Socket, GarbageOfEverySizeGetsAnAnswerOrAnEnd) {

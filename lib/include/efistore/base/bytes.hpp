@@ -5,9 +5,11 @@
 // anything.
 #pragma once
 
+#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <optional>
 #include <span>
 #include <string>
@@ -16,6 +18,21 @@
 
 namespace efistore {
 
+/// From a machine's byte order to little-endian, and back.
+template <std::endian machine = std::endian::native, std::unsigned_integral T>
+constexpr T little_endian(T value) noexcept {
+  if constexpr (machine == std::endian::little) {
+    return value;
+  } else {
+    T swapped = 0;
+    for (std::size_t i = 0; i < sizeof(T); ++i) {
+      swapped = static_cast<T>(swapped | static_cast<T>((value >> (8 * i)) & 0xff)
+                                             << (8 * (sizeof(T) - 1 - i)));
+    }
+    return swapped;
+  }
+}
+
 class ByteReader {
  public:
   explicit ByteReader(std::span<const std::byte> bytes) noexcept : bytes_(bytes) {}
@@ -23,11 +40,10 @@ class ByteReader {
   template <std::unsigned_integral T>
   T read() noexcept {
     const auto raw = take(sizeof(T));
+    if (raw.empty()) return 0;
     T value = 0;
-    for (std::size_t i = 0; i < raw.size(); ++i) {
-      value = static_cast<T>(value | static_cast<T>(static_cast<T>(raw[i]) << (8 * i)));
-    }
-    return value;
+    std::memcpy(&value, raw.data(), sizeof(T));
+    return little_endian(value);
   }
   std::uint8_t u8() noexcept { return read<std::uint8_t>(); }
   std::uint16_t u16() noexcept { return read<std::uint16_t>(); }
@@ -45,6 +61,8 @@ class ByteReader {
     return part;
   }
   void skip(std::size_t count) noexcept { take(count); }
+  /// The next characters of UTF-16LE text, as many as `into` has; zeros if there are fewer.
+  void text(std::span<char16_t> into) noexcept;
 
   /// True while nothing was read beyond the end.
   bool ok() const noexcept { return !failed_; }
@@ -64,9 +82,8 @@ class ByteWriter {
   template <std::unsigned_integral T>
   void write(T value) noexcept {
     const auto out = take(sizeof(T));
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      out[i] = static_cast<std::byte>((value >> (8 * i)) & 0xff);
-    }
+    const T stored = little_endian(value);
+    if (!out.empty()) std::memcpy(out.data(), &stored, sizeof(T));
   }
   void u8(std::uint8_t value) noexcept { write(value); }
   void u16(std::uint16_t value) noexcept { write(value); }
@@ -74,6 +91,8 @@ class ByteWriter {
   void u64(std::uint64_t value) noexcept { write(value); }
   void bytes(std::span<const std::byte> data) noexcept;
   void fill(std::size_t count, std::byte value) noexcept;
+  /// UTF-16LE, all of it or none.
+  void text(std::u16string_view characters) noexcept;
 
   bool ok() const noexcept { return !failed_; }
   std::size_t position() const noexcept { return position_; }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstddef>
 #include <cstdint>
@@ -19,6 +20,11 @@ struct Guid {
   std::array<std::byte, 16> bytes{};
 
   friend auto operator<=>(const Guid&, const Guid&) = default;
+  /// As a whole: the standard library compares std::byte one at a time.
+  friend constexpr bool operator==(const Guid& a, const Guid& b) noexcept {
+    using Halves = std::array<std::uint64_t, 2>;
+    return std::bit_cast<Halves>(a.bytes) == std::bit_cast<Halves>(b.bytes);
+  }
 
   /// From the first 16 of `raw`, which must have them.
   static Guid from_bytes(std::span<const std::byte> raw) noexcept;
