@@ -83,7 +83,9 @@ EfiResult<T> as_of_a_device(EfiResult<T> result) {
 
 class RemoteAccess final : public VariableAccess {
  public:
-  explicit RemoteAccess(runtime::Client client) : client_(std::move(client)) {}
+  explicit RemoteAccess(runtime::Client client) : client_(std::move(client)) {
+    client_.leave_reasons_out();  // statuses become error numbers, and nobody sees more
+  }
 
   EfiResult<VariableView> get(std::u16string_view name, const Guid& guid) override {
     auto found = as_of_a_device(client_.read(name, guid));

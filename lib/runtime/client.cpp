@@ -134,6 +134,8 @@ EfiResult<std::span<std::byte>> Client::checked(EfiResult<Reply> reply, std::siz
 
 tl::unexpected<EfiError> Client::refused(EfiStatus status) {
   constexpr std::size_t longest = 1024;
+  if (status == EfiStatus::not_found) return refuse(status);
+  if (!asks_for_reasons_ && status != EfiStatus::device_error) return refuse(status);
   const auto payload = make_payload(sizeof(std::uint32_t) + longest);
   if (!payload) return refuse(status);
   const auto reply = call(mm::ManagementFunction::last_reason, payload->size());

@@ -98,7 +98,8 @@ struct StoreInfo {
 
 /// Every call can also fail with not_ready (nobody answers, or the MM side went before it did: a
 /// change may have been made), timeout, access_denied (the caller may not do this) and device_error
-/// (the reply is malformed). A reason comes with every refusal.
+/// (the reply is malformed). A reason comes with every refusal but EFI_NOT_FOUND, which says it
+/// all.
 class Client {
  public:
   /// Learns how large payloads may be. Errors: those of Transport::communicate().
@@ -159,6 +160,10 @@ class Client {
   /// Hands a capsule over. Errors: those of mm::CapsuleReceiver.
   EfiResult<void> submit_capsule(std::span<const std::byte> capsule);
 
+  /// A refusal's reason takes a second request. Who only looks at statuses does without; one is
+  /// asked for all the same where the status is EFI_DEVICE_ERROR, which is worth a line to anybody.
+  void leave_reasons_out() noexcept { asks_for_reasons_ = false; }
+
   Transport& transport() noexcept { return *transport_; }
 
  private:
@@ -194,6 +199,7 @@ class Client {
   std::unique_ptr<Transport> transport_;
   mm::HeaderVersion version_;
   std::size_t payload_limit_ = 0;  ///< of the variable protocol
+  bool asks_for_reasons_ = true;
 };
 
 }  // namespace efistore::runtime
