@@ -1,9 +1,18 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
+#include "capture.hpp"
+
 #include <gtest/gtest.h>
+#include <sys/stat.h>
+
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <string>
 
 #include "efistore/base/bytes.hpp"
 
 #include "common/capture_format.hpp"
+#include "support/temporary_directory.hpp"
 
 namespace efistore::tools {
 namespace {
@@ -108,6 +117,129 @@ TEST(Capture, EveryByteThatIsWrongGivesAnErrorOrAnotherFrame) {
   }
   EXPECT_FALSE(parse_capture(as_bytes("{\"no\":\"capture\"}")));
   EXPECT_TRUE(parse_capture({})->empty());
+}
+
+TEST(Capture, SectionsFollowOneAnother) {
+  auto file = capture_of({example()});
+  const auto second = capture_of({example(), example()});
+  file.insert(file.end(), second.begin(), second.end());
+  const auto frames = parse_capture(file);
+  ASSERT_TRUE(frames) << frames.error().message;
+  ASSERT_EQ(frames->size(), 3U);
+  EXPECT_EQ((*frames)[0].section, 0U);
+  EXPECT_EQ((*frames)[1].section, 1U);
+  EXPECT_EQ((*frames)[2].section, 1U);
+}
+
+class CaptureFile : public testing::Test {
+ protected:
+  /// A daemon that serves one frame.
+  Status write_one() {
+    auto capture = daemon::Capture::open(path_);
+    if (!capture) return forward(std::move(capture));
+    return capture->add(example());
+  }
+  std::vector<std::byte> content() const {
+    std::ifstream file(path_, std::ios::binary);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    const auto bytes = as_bytes(text);
+    return {bytes.begin(), bytes.end()};
+  }
+  void put(std::span<const std::byte> bytes) {
+    std::ofstream(path_, std::ios::binary | std::ios::trunc)
+        .write(reinterpret_cast<const char*>(bytes.data()),
+               static_cast<std::streamsize>(bytes.size()));
+    std::filesystem::permissions(path_, owner_only);
+  }
+  void refuses(Errc code) {
+    const auto before = content();
+    const auto opened = daemon::Capture::open(path_);
+    ASSERT_FALSE(opened);
+    EXPECT_EQ(opened.error().code, code) << opened.error().message;
+    EXPECT_EQ(content(), before);
+  }
+
+  static constexpr auto owner_only =
+      std::filesystem::perms::owner_read | std::filesystem::perms::owner_write;
+  const test::TemporaryDirectory directory_;
+  const std::filesystem::path path_ = directory_.path() / "frames.pcapng";
+};
+
+TEST_F(CaptureFile, IsItsOwnersAlone) {
+  ASSERT_TRUE(write_one());
+  EXPECT_EQ(std::filesystem::status(path_).permissions(), owner_only);
+  EXPECT_EQ(content(), capture_of({example()}));
+}
+
+TEST_F(CaptureFile, GoesOnBehindWhatIsThereWhereverThatWasCut) {
+  ASSERT_TRUE(write_one());
+  const auto one = content();
+  const std::size_t header = capture_file_header().size();
+  for (std::size_t size = 0; size <= one.size(); ++size) {
+    put(std::span(one).first(size));
+    const auto done = write_one();
+    ASSERT_TRUE(done) << size << ": " << done.error().message;
+    // Blocks that are whole stay.
+    auto expected = std::vector<std::byte>(
+        one.begin(), one.begin() + static_cast<std::ptrdiff_t>(size == one.size() ? size
+                                                               : size < header    ? 0
+                                                                                  : header));
+    expected.insert(expected.end(), one.begin(), one.end());
+    EXPECT_EQ(content(), expected) << size;
+    EXPECT_TRUE(parse_capture(content()));
+  }
+}
+
+TEST_F(CaptureFile, IsNoFileOfAnotherKind) {
+  put(as_bytes("mine"));
+  refuses(Errc::already_exists);
+  auto other = capture_of({example()});
+  other[36] = std::byte{1};  // Ethernet
+  put(other);
+  refuses(Errc::already_exists);
+  std::filesystem::remove(path_);
+  std::filesystem::create_directory(path_);
+  EXPECT_FALSE(daemon::Capture::open(path_));
+  std::filesystem::remove(path_);
+  ASSERT_EQ(::mkfifo(path_.c_str(), 0600), 0);
+  const auto opened = daemon::Capture::open(path_);
+  ASSERT_FALSE(opened);
+  EXPECT_EQ(opened.error().code, Errc::already_exists);
+}
+
+TEST_F(CaptureFile, IsNoneThatOthersHaveAccessTo) {
+  ASSERT_TRUE(write_one());
+  std::filesystem::permissions(path_, owner_only | std::filesystem::perms::group_read);
+  refuses(Errc::already_exists);
+  std::filesystem::permissions(path_, owner_only);
+  std::filesystem::create_hard_link(path_, directory_.path() / "other");
+  refuses(Errc::already_exists);
+  std::filesystem::remove(path_);
+  std::filesystem::create_symlink(directory_.path() / "other", path_);
+  EXPECT_FALSE(daemon::Capture::open(path_));
+}
+
+TEST_F(CaptureFile, HasOneWriter) {
+  const auto first = daemon::Capture::open(path_);
+  ASSERT_TRUE(first);
+  refuses(Errc::busy);
+}
+
+TEST_F(CaptureFile, ThatIsFullTakesNoMore) {
+  put(capture_file_header());
+  // As large as one may be but for some bytes, which one block has that nobody wrote.
+  std::vector<std::byte> head(8);
+  ByteWriter writer(head);
+  writer.u32(5);
+  writer.u32(static_cast<std::uint32_t>(max_capture_size_bytes) - 60 - 100);
+  std::ofstream(path_, std::ios::binary | std::ios::app)
+      .write(reinterpret_cast<const char*>(head.data()), 8);
+  std::filesystem::resize_file(path_, max_capture_size_bytes - 100);
+  auto capture = daemon::Capture::open(path_);
+  ASSERT_TRUE(capture) << capture.error().message;
+  EXPECT_EQ(std::filesystem::file_size(path_), max_capture_size_bytes - 40);
+  EXPECT_EQ(capture->add(example()).error().code, Errc::no_space);
+  EXPECT_EQ(std::filesystem::file_size(path_), max_capture_size_bytes - 40);
 }
 
 }  // namespace

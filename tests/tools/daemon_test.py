@@ -211,8 +211,11 @@ class RefusalTest(DaemonTest):
         self.refuses(*store, "--socket", "x" * 200, message="x+: a socket's path has .*")
         self.refuses(*store, "--socket", "s", "--user", "no-such-user",
                      message='there is no user "no-such-user"')
-        self.refuses(*store, "--socket", "s", "--capture", "file",
-                     message="make the capture file: .*")
+        for mode in (0o644, 0o600):
+            os.chmod(self.path("file"), mode)
+            self.refuses(*store, "--socket", "s", "--capture", "file",
+                         message="the capture file: it is there.*")
+            self.assertEqual(self.path("file").read_text(), "mine")
         self.refuses(*store, "--socket", "s", "--capture", "none/c", message=".*none/c.*")
         self.refuses(*store, "--socket", "s", "--capsules", "file/c", message=".*file.*")
         self.refuses(*store, "--socket", "s", "--kmod", "--module-node", "none",

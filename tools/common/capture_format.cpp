@@ -18,7 +18,7 @@ constexpr std::uint32_t byte_order_magic = 0x1a2b3c4d;
 constexpr std::uint16_t option_timestamp_resolution = 9;
 constexpr std::uint16_t option_flags = 2;
 constexpr std::size_t pseudo_header_size = 24;
-constexpr std::size_t block_overhead = 12;
+constexpr std::size_t block_overhead = min_capture_block_size;
 constexpr std::size_t packet_fields = 20;
 
 constexpr std::size_t padded(std::size_t size) noexcept {
@@ -163,6 +163,7 @@ Outcome<std::vector<CapturedFrame>> parse_capture(std::span<const std::byte> byt
   std::vector<CapturedFrame> frames;
   std::vector<Resolution> interfaces;
   bool swapped = false;
+  std::size_t sections = 0;
   for (std::size_t at = 0; at < bytes.size();) {
     const auto rest = bytes.subspan(at);
     const auto broken = [at](std::string_view what) {
@@ -179,6 +180,7 @@ Outcome<std::vector<CapturedFrame>> parse_capture(std::span<const std::byte> byt
       swapped = magic == __builtin_bswap32(byte_order_magic);
       if (magic != byte_order_magic && !swapped) return broken("the byte-order magic is neither");
       interfaces.clear();
+      ++sections;
     }
     Reader head(rest, swapped);
     const std::uint32_t type = head.u32();
@@ -204,8 +206,9 @@ Outcome<std::vector<CapturedFrame>> parse_capture(std::span<const std::byte> byt
     } else if (type == enhanced_packet) {
       const std::uint32_t interface = body.u32();
       if (interface >= interfaces.size()) return broken("a packet of an unknown interface");
-      const auto frame = read_packet(body, interfaces[interface]);
+      auto frame = read_packet(body, interfaces[interface]);
       if (!frame) return broken("a packet that is no captured frame");
+      frame->section = sections - 1;
       frames.push_back(*frame);
     }
     at += size;

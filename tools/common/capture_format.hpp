@@ -16,6 +16,8 @@ namespace efistore::tools {
 /// LINKTYPE_USER0.
 inline constexpr std::uint16_t capture_link_type = 147;
 inline constexpr std::uint64_t max_capture_size_bytes = std::uint64_t{1} << 30;
+/// Of a block its type and, twice, its size.
+inline constexpr std::size_t min_capture_block_size = 12;
 
 enum class FrameDirection : std::uint8_t { request = 1, reply = 2 };
 enum class FrameTransport : std::uint8_t { socket = 1, kernel_module = 2 };
@@ -27,10 +29,12 @@ struct CapturedFrame {
   std::uint32_t rights = 0;  ///< mm::Rights of who asked
   std::uint32_t uid = 0;
   std::uint64_t session = 0;
+  std::size_t section = 0;  ///< of the capture: each is of another daemon; the first is 0
   std::span<const std::byte> frame{};
 };
 
-/// What a capture begins with: a section header and an interface description.
+/// What a capture begins with: a section header and an interface description. Behind other blocks
+/// they begin another section, of a daemon that goes on with the file; its sessions are others.
 std::vector<std::byte> capture_file_header();
 /// An enhanced packet block.
 std::vector<std::byte> encode_captured_frame(const CapturedFrame& frame);

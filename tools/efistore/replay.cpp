@@ -6,6 +6,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <utility>
 
 #include "efistore/base/bytes.hpp"
 #include "efistore/mm/frame.hpp"
@@ -73,10 +74,33 @@ std::optional<std::string> difference(std::span<const std::byte> was,
   return fmt::format("{}: {} as before, with other bytes", before->what, to_string(now->status));
 }
 
+Outcome<Session> open_for_replay(const std::string& locator) {
+  auto session = Session::open(locator, flash::OpenMode::read_write,
+                               {.services = {.phase = variable::Phase::boot_early}});
+  if (!session) return session;
+  if (variable::Services* const local = session->local()) {
+    if (auto booted = boot_firmware(*local); !booted) return fail_with(locator, booted.error());
+  }
+  return session;
+}
+
 /// Sends frames as those who sent them.
 class Replayer {
  public:
-  explicit Replayer(Session& session) : session_(session) {}
+  Replayer(std::string locator, Session session)
+      : locator_(std::move(locator)), session_(std::move(session)) {}
+
+  /// Begins as the daemon of another section did, without what the one before it had in memory. A
+  /// daemon that makes the requests stays as it is.
+  Outcome<void> begin_section() {
+    if (session_->local() == nullptr) return {};
+    transports_.clear();
+    session_.reset();
+    auto session = open_for_replay(locator_);
+    if (!session) return tl::unexpected(std::move(session).error());
+    session_.emplace(std::move(*session));
+    return {};
+  }
 
   Result<std::span<const std::byte>> send(const CapturedFrame& request) {
     runtime::Transport& transport = transport_for(request);
@@ -92,8 +116,8 @@ class Replayer {
 
  private:
   runtime::Transport& transport_for(const CapturedFrame& request) {
-    mm::Dispatcher* const local = session_.local_dispatcher();
-    if (local == nullptr) return session_.client().transport();
+    mm::Dispatcher* const local = session_->local_dispatcher();
+    if (local == nullptr) return session_->client().transport();
     // A capture may name as many as it likes, and each has a buffer.
     if (transports_.size() >= max_transports) transports_.clear();
     auto& transport = transports_[{request.session, request.rights}];
@@ -104,20 +128,11 @@ class Replayer {
     return *transport;
   }
 
-  Session& session_;
+  std::string locator_;
+  std::optional<Session> session_;
   std::map<std::pair<std::uint64_t, std::uint32_t>, std::unique_ptr<runtime::Transport>>
       transports_;
 };
-
-Outcome<Session> open_for_replay(const std::string& locator) {
-  auto session = Session::open(locator, flash::OpenMode::read_write,
-                               {.services = {.phase = variable::Phase::boot_early}});
-  if (!session) return session;
-  if (variable::Services* const local = session->local()) {
-    if (auto booted = boot_firmware(*local); !booted) return fail_with(locator, booted.error());
-  }
-  return session;
-}
 
 Outcome<ExitCode> run_replay(const GlobalOptions& global, const std::string& path) {
   const auto locator = global.locator();
@@ -127,15 +142,21 @@ Outcome<ExitCode> run_replay(const GlobalOptions& global, const std::string& pat
   const auto frames = parse_capture(*bytes);
   if (!frames) return fail_with(fmt::format("{}: {}", path, frames.error().message));
   auto session = open_for_replay(*locator);
-  if (!session) return tl::unexpected(session.error());
+  if (!session) return tl::unexpected(std::move(session).error());
 
-  Replayer replayer(*session);
+  Replayer replayer(*locator, std::move(*session));
   std::size_t requests = 0;
+  std::size_t section = 0;
   std::vector<std::string> differences;
   for (std::size_t i = 0; i < frames->size(); ++i) {
     const CapturedFrame& request = (*frames)[i];
     if (request.direction != FrameDirection::request) continue;
     ++requests;
+    if (std::exchange(section, request.section) != request.section && requests > 1) {
+      if (auto begun = replayer.begin_section(); !begun) {
+        return tl::unexpected(std::move(begun).error());
+      }
+    }
     const auto reply = replayer.send(request);
     if (!reply) return fail_with(fmt::format("request {}: {}", requests, reply.error().message));
     // The daemon answers before it looks at the next request.

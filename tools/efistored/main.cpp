@@ -175,7 +175,7 @@ Status run(const Options& options, int argc, const char* const* argv) {
     server_options.module.emplace(std::move(*node));
   }
   if (options.capture) {
-    auto capture = Capture::create(*options.capture);
+    auto capture = Capture::open(*options.capture);
     if (!capture) return forward(std::move(capture));
     server_options.capture.emplace(std::move(*capture));
   }

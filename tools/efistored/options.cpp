@@ -114,7 +114,7 @@ tl::expected<Options, EarlyExit> parse_command_line(int argc, const char* const*
       ->take_all();
   app.add_option("--user", options.user, "Become NAME once flash and sockets are open")
       ->type_name("NAME");
-  app.add_option("--capture", options.capture, "Write the frames that are served to FILE (pcapng)")
+  app.add_option("--capture", options.capture, "Append the frames that are served to FILE (pcapng)")
       ->type_name("FILE");
   app.add_option("--capsules", options.capsule_folder, "Take capsules, and keep them in DIR")
       ->type_name("DIR");
