@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "efistore/mm/frame.hpp"
+#include "efistore/variable/write_budget.hpp"
 
 #include "state.hpp"
 
@@ -96,6 +97,21 @@ EfiResult<std::u16string> read_name(std::span<const std::byte> bytes) {
   if (!read) return tl::unexpected(read.error());
   name.resize(read->size());
   return name;
+}
+
+EfiResult<void> write_within_limits(Call& call, const std::function<EfiResult<void>()>& write) {
+  WriteLimiter* const limiter = call.state.backends.limiter;
+  if (limiter == nullptr) return write();
+  if (auto admitted = limiter->admit(call.caller.user); !admitted) return admitted;
+  const store::VariableStore& store = call.services().store();
+  const std::uint64_t before = store.written_record_bytes();
+  auto done = write();
+  // Of what failed, too: it may have reached the flash.
+  const std::uint64_t written = store.written_record_bytes() - before;
+  if (written != 0) {
+    limiter->charge(call.caller.user, variable::wear_cost(written, store.usage()));
+  }
+  return done;
 }
 
 Dispatcher::Dispatcher(variable::Services& services, const Backends& backends)

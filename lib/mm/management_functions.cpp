@@ -171,14 +171,21 @@ EfiResult<void> set_all(Call& call) {
     request.name = names.back();
     requests.push_back(request);
   }
-  return call.services().set_all(requests);
+  return write_within_limits(call, [&] { return call.services().set_all(requests); });
 }
 
 EfiResult<void> reclaim(Call& call) {
   const store::VariableStore& store = call.services().store();
   // Nothing to win, and blocks to wear out.
   if (is_written(store) && store.usage().used == store.usage().live) return {};
-  return call.services().reclaim();
+  return write_within_limits(call, [&] {
+    auto done = call.services().reclaim();
+    // Every block is erased, and no record was written that would be charged for it.
+    if (done && call.state.backends.limiter != nullptr) {
+      call.state.backends.limiter->charge(call.caller.user, store.usage().capacity);
+    }
+    return done;
+  });
 }
 
 EfiResult<void> changes(Call& call) {

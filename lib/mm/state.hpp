@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -77,6 +78,9 @@ std::span<const Function> management_functions() noexcept;
 /// Looks the function up in its table, checks right, readiness and size, and calls its handler.
 EfiResult<void> call_function(std::span<const Function> functions, std::uint64_t number,
                               Call& call);
+
+/// Carries out what writes to the flash: within what the caller may write, and at its expense.
+EfiResult<void> write_within_limits(Call& call, const std::function<EfiResult<void>()>& write);
 
 /// A message of the policy protocol, header included; the result is in it afterwards.
 EfiResult<void> serve_policy(Dispatcher::State& state, const Caller& caller,

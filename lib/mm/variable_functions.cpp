@@ -106,8 +106,13 @@ EfiResult<void> set_variable(Call& call) {
   const auto [name, guid, attributes, data] = *access;
   const auto before = call.services().get(name, guid);
   const std::uint32_t attributes_before = before ? before->attributes : 0;
-  auto done =
-      call.services().set({.name = name, .guid = guid, .attributes = attributes, .data = data});
+  const auto set = [&, request = variable::SetRequest{
+                           .name = name, .guid = guid, .attributes = attributes, .data = data}] {
+    return call.services().set(request);
+  };
+  // A deletion takes no room, and who is over the limit shall be able to make some.
+  const bool deletes = data.empty() && (attributes & attributes::append_write) == 0;
+  auto done = deletes ? set() : write_within_limits(call, set);
   if (!done) return done;
   const auto after = call.services().get(name, guid);
   if (after) {

@@ -169,7 +169,8 @@ class RefusalTest(DaemonTest):
         store = ["--store", "vars.fd"]
         for words in ([], [*store, "--phase", "late"], [*store, "--idle", "x"],
                       [*store, "--unheard-of"], [*store, "more"],
-                      [*store, "--max-variable-size", "-1"]):
+                      [*store, "--max-variable-size", "-1"], [*store, "--budget", "-1"],
+                      [*store, "--burst", "1000"]):
             self.refuses(*words, code=USAGE, message=".+")
         for permission, why in (("any", "expected WHO=RIGHTS"),
                                 ("any=fly", '"fly" is no right.*'),
@@ -362,6 +363,85 @@ class ServingTest(DaemonTest):
                              ["maximum_variable_size"] <= 1024, True)
             self.fails("set", A, "--text", "x" * 1100, store=daemon.locator, message=".*")
             self.set(daemon, "x" * 800)
+
+    def test_who_writes_too_much_is_refused(self):
+        with self.daemon("--budget", "1000", "--burst", "500") as daemon:
+            self.set(daemon, "x" * 600)
+            self.fails("set", A, "--text", "y", store=daemon.locator,
+                       message=f".*EFI_OUT_OF_RESOURCES.*user {os.geteuid()} may write again in .* s")
+            self.assertEqual(self.get(daemon.locator), "x" * 600)
+            self.run_it("delete", A, store=daemon.locator)
+            self.fails("reclaim", store=daemon.locator, message=".*EFI_OUT_OF_RESOURCES.*")
+        with self.daemon("--budget", "0") as daemon:
+            for text in ("x" * 600, "y" * 600):
+                self.set(daemon, text)
+
+    def entries(self, name, *options) -> pathlib.Path:
+        """A file with the entry of a policy."""
+        self.run_it("create", store="other.fd")
+        self.run_it("policy", "register", name, *options, store="other.fd")
+        kept = self.path("other.fd.policy")
+        file = self.path(f"{name}.entry")
+        file.write_bytes(kept.read_bytes()[32:])
+        kept.unlink()
+        self.path("other.fd").unlink()
+        return file
+
+    def test_policies_of_files_are_enforced(self):
+        first = self.entries(A, "--lock", "on-create")
+        second = self.entries(f"B-{OWN_GUID}", "--max", "2")
+        options = ["--policy", first, "--policy", second]
+        with self.daemon(*options) as daemon:
+            self.set(daemon, "x")
+            for words, status in ((["set", A, "--text", "y"], "EFI_WRITE_PROTECTED"),
+                                  (["set", f"B-{OWN_GUID}", "--text", "yyy"],
+                                   "EFI_INVALID_PARAMETER"),
+                                  (["policy", "register", "C", "--lock", "now"],
+                                   "EFI_WRITE_PROTECTED")):
+                self.fails(*words, store=daemon.locator, message=f".*{status}.*")
+            listed = self.json("policy", "list", store=daemon.locator)["policies"]
+            self.assertEqual([policy["name"] for policy in listed], ["A", "B"])
+        # They go with the option.
+        self.assertFalse(self.path("vars.fd.policy").exists())
+        with self.daemon() as daemon:
+            self.set(daemon, "y")
+        # One that is kept as well is there once.
+        self.run_it("policy", "register", "-f", first)
+        with self.daemon(*options) as daemon:
+            listed = self.json("policy", "list", store=daemon.locator)["policies"]
+            self.assertEqual([policy["name"] for policy in listed], ["A", "B"])
+
+    def test_policies_that_cannot_be_registered_are_refused(self):
+        file = self.entries(A, "--lock", "on-create")
+        words = ["--store", "vars.fd", "--socket", "s", "--policy"]
+        self.refuses(*words, "none", message=".*none.*")
+        self.path("empty").write_bytes(b"")
+        self.refuses(*words, "empty", message="empty: no bytes, expected a policy's entry")
+        self.path("cut").write_bytes(file.read_bytes()[:-1])
+        self.refuses(*words, "cut", message="cut: .*")
+        self.run_it("policy", "register", A, "--lock", "now")
+        self.refuses(*words, file, message=f"vars.fd: there is another policy for {A}")
+
+    def test_a_capture_goes_on_in_the_next_daemon(self):
+        shutil.copy(self.path("vars.fd"), self.path("copy.fd"))
+        options = ["--capture", "frames"]
+        for number in range(3):
+            daemon = self.daemon(*options).start()
+            # Of volatile variables the next one knows nothing.
+            self.fails("get", f"V-{OWN_GUID}", store=daemon.locator, message=".*NOT_FOUND.*")
+            self.set(daemon, str(number), f"N{number}-{OWN_GUID}")
+            if number == 1:
+                daemon.kill()
+                with open(self.path("frames"), "ab") as frames:
+                    frames.write(b"\x06\0\0\0\x80\0\0\0cut")
+            else:
+                self.assertEqual(daemon.end(), 0)
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("frames")).st_mode), 0o600)
+        replayed = self.json("replay", "frames", store="copy.fd")
+        self.assertEqual(replayed["differences"], [])
+        self.assertGreaterEqual(replayed["requests"], 6)
+        for number in range(3):
+            self.assertEqual(self.get("copy.fd", f"N{number}-{OWN_GUID}"), str(number))
 
     def test_a_damaged_store_is_read(self):
         self.run_it("set", A, "--text", "x")

@@ -5,6 +5,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <exception>
 #include <utility>
@@ -12,6 +13,7 @@
 #include "efistore/flash/memory_device.hpp"
 #include "efistore/variable/limits.hpp"
 
+#include "common/file_io.hpp"
 #include "common/firmware_boot.hpp"
 #include "common/locator.hpp"
 #include "common/policies.hpp"
@@ -31,7 +33,36 @@ Result<std::unique_ptr<flash::Device>> copy_of(flash::Device& device) {
                                                device.name());
 }
 
+/// Those beside the store, and others. One that is among both is no trouble.
+Result<std::vector<variable::Policy>> merged(std::vector<variable::Policy> kept,
+                                             const std::vector<variable::Policy>& others) {
+  variable::PolicyTable table;
+  for (variable::Policy& policy : kept) {
+    if (const auto done = table.register_policy(std::move(policy)); !done) {
+      return fail(Errc::damaged, done.error().reason);
+    }
+  }
+  for (const variable::Policy& policy : others) {
+    if (std::ranges::find(table.policies(), policy) != table.policies().end()) continue;
+    const auto done = table.register_policy(policy);
+    if (done) continue;
+    return fail(Errc::invalid_argument, done.status() == EfiStatus::already_started
+                                            ? "there is another policy for " + to_string(policy)
+                                            : done.error().reason);
+  }
+  return std::vector(table.policies().begin(), table.policies().end());
+}
+
 }  // namespace
+
+tools::Outcome<std::vector<variable::Policy>> read_policy_entries(const std::string& file) {
+  const auto bytes = tools::read_input(file, variable::max_policy_table_size_bytes);
+  if (!bytes) return tl::unexpected(bytes.error());
+  auto entries = variable::read_policies(*bytes);
+  if (!entries) return tools::fail_with(file + ": " + entries.error().message);
+  if (entries->empty()) return tools::fail_with(file + ": no bytes, expected a policy's entry");
+  return std::move(*entries);
+}
 
 Result<std::unique_ptr<Backing>> Backing::open(const BackingOptions& options) {
   std::unique_ptr<Backing> backing(new Backing(options));
@@ -39,7 +70,9 @@ Result<std::unique_ptr<Backing>> Backing::open(const BackingOptions& options) {
   auto device = tools::open_locator(options.store, mode);
   if (!device) return forward(std::move(device));
   backing->policy_file_ = tools::policy_path(options.store, **device);
-  auto policies = tools::policies_of(options.store, **device);
+  auto kept = tools::policies_of(options.store, **device);
+  if (!kept) return forward(std::move(kept));
+  auto policies = merged(std::move(*kept), options.policies);
   if (!policies) return forward(std::move(policies));
   backing->policies_ = std::move(*policies);
   auto copy = copy_of(**device);

@@ -17,6 +17,8 @@
 #include "efistore/mm/dispatcher.hpp"
 #include "efistore/variable/services.hpp"
 
+#include "common/outcome.hpp"
+
 namespace efistore::daemon {
 
 struct BackingOptions {
@@ -26,12 +28,17 @@ struct BackingOptions {
   bool boot_phase = false;
   std::optional<std::uint32_t> max_variable_size_bytes{};
   std::optional<std::uint32_t> hardware_error_storage_bytes{};
+  /// Registered before EndOfDxe besides those beside the store, as firmware's drivers do.
+  std::vector<variable::Policy> policies{};
 };
+
+/// A file with EDK2's entries, back to back, at least one. Fails with the file's name.
+tools::Outcome<std::vector<variable::Policy>> read_policy_entries(const std::string& file);
 
 class Backing final : public mm::PolicyKeeper {
  public:
   /// Opens the flash and reads it. Errors: those of flash::open_device(), VariableStore::open() and
-  /// Services::create(); what the policies beside the store are broken by.
+  /// Services::create(); what the policies beside the store, or in a file, are broken by.
   static Result<std::unique_ptr<Backing>> open(const BackingOptions& options);
   ~Backing() override;
 

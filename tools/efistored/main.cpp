@@ -5,9 +5,12 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <cstdio>
 #include <exception>
+#include <iterator>
 #include <optional>
 #include <random>
 #include <string>
@@ -23,6 +26,7 @@
 #include "server.hpp"
 #include "service_manager.hpp"
 #include "socket.hpp"
+#include "user_budget.hpp"
 
 namespace efistore::daemon {
 namespace {
@@ -105,6 +109,14 @@ void reload(Server& server, uid_t own, int argc, const char* const* argv) {
   server.set_permissions(PermissionTable(options->permissions, own));
 }
 
+std::optional<UserBudget> budget_of(const Options& options) {
+  auto budget = variable::WriteBudget::create(
+      {.bytes_per_hour = options.budget_bytes_per_hour,
+       .burst_bytes = options.burst_bytes.value_or(options.budget_bytes_per_hour)});
+  if (!budget) return std::nullopt;  // 0, which asks for none
+  return UserBudget(std::move(*budget), std::chrono::steady_clock::now);
+}
+
 Status serve(mm::Dispatcher& dispatcher, Server& server, Backing& backing) {
   auto recovering = backing.start_recovery();
   if (!recovering) return forward(std::move(recovering));
@@ -137,12 +149,19 @@ std::uint64_t random_number() {
 
 Status run(const Options& options, int argc, const char* const* argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  std::vector<variable::Policy> policies;
+  for (const std::string& file : options.policy_files) {
+    auto entries = read_policy_entries(file);
+    if (!entries) return fail(Errc::invalid_argument, entries.error().message);
+    std::ranges::move(*entries, std::back_inserter(policies));
+  }
   auto backing =
       Backing::open({.store = options.store,
                      .read_only = options.read_only,
                      .boot_phase = options.boot_phase,
                      .max_variable_size_bytes = options.max_variable_size_bytes,
-                     .hardware_error_storage_bytes = options.hardware_error_storage_bytes});
+                     .hardware_error_storage_bytes = options.hardware_error_storage_bytes,
+                     .policies = std::move(policies)});
   if (!backing) {
     return fail(backing.error().code, tools::describe_open_error(options.store, backing.error()));
   }
@@ -152,8 +171,10 @@ Status run(const Options& options, int argc, const char* const* argv) {
     if (!spool) return forward(std::move(spool));
     capsules.emplace(std::move(*spool));
   }
+  auto budget = budget_of(options);
   mm::Dispatcher dispatcher((*backing)->services(), {.capsules = capsules ? &*capsules : nullptr,
                                                      .policies = backing->get(),
+                                                     .limiter = budget ? &*budget : nullptr,
                                                      .first_change = random_number()});
   dispatcher.serve_with((*backing)->services(), false);
 

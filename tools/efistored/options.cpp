@@ -124,6 +124,18 @@ tl::expected<Options, EarlyExit> parse_command_line(int argc, const char* const*
   app.add_option("--hardware-error-storage", options.hardware_error_storage_bytes,
                  "Space for hardware-error records")
       ->type_name("BYTES");
+  CLI::Option* const budget =
+      app.add_option("--budget", options.budget_bytes_per_hour,
+                     "What each user may write an hour; more is refused (0: no limit)")
+          ->type_name("BYTES");
+  app.add_option("--burst", options.burst_bytes,
+                 "What each user may write at once before that; without it, an hour's")
+      ->type_name("BYTES")
+      ->needs(budget);
+  app.add_option("--policy", options.policy_files,
+                 "Enforce the policies in FILE, EDK2's entries, besides those beside the store")
+      ->type_name("FILE")
+      ->take_all();
   app.add_option("--idle", options.idle_seconds,
                  "Compact, if that is worth it, after so many quiet seconds; 0: never")
       ->type_name("SECONDS")

@@ -29,6 +29,9 @@ struct Options {
   std::optional<std::string> capsule_folder{};
   std::optional<std::uint32_t> max_variable_size_bytes{};
   std::optional<std::uint32_t> hardware_error_storage_bytes{};
+  std::uint32_t budget_bytes_per_hour = 0;     ///< of a user; 0: no limit
+  std::optional<std::uint32_t> burst_bytes{};  ///< none: an hour's
+  std::vector<std::string> policy_files{};
   std::uint32_t idle_seconds = 30;
   std::optional<std::string> config{};  ///< the configuration file, where there is one
 };

@@ -229,11 +229,11 @@ void Server::capture(const tools::CapturedFrame& frame) {
 }
 
 std::size_t Server::serve(std::size_t size, const mm::Caller& caller,
-                          tools::FrameTransport transport, std::uint32_t uid) {
+                          tools::FrameTransport transport) {
   asked_ = true;
   tools::CapturedFrame frame{.transport = transport,
                              .rights = static_cast<std::uint32_t>(caller.rights),
-                             .uid = uid,
+                             .uid = caller.user,
                              .session = caller.session};
   if (options_.capture) {
     frame.time_ns = now_ns();
@@ -278,8 +278,9 @@ void Server::serve_connection(Connection& connection) {
   auto reply = subscribe(connection, buffer.first(std::min(size, buffer.size())));
   if (!reply) {
     const mm::Caller caller{.rights = options_.permissions.rights_of(connection.peer),
-                            .session = connection.session};
-    reply = serve(size, caller, tools::FrameTransport::socket, connection.peer.uid);
+                            .session = connection.session,
+                            .user = connection.peer.uid};
+    reply = serve(size, caller, tools::FrameTransport::socket);
   }
   // Who asks without taking the answers is not waited for.
   if (::send(fd, buffer.data(), *reply, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) close_connection(fd);
@@ -299,7 +300,7 @@ void Server::serve_module() {
     dispatcher_.end_session(module_session | request.id);
     return;
   }
-  mm::Caller caller{.session = module_session | request.session};
+  mm::Caller caller{.session = module_session | request.session, .user = request.uid};
   switch (request.origin) {
     case ModuleMessage::Origin::caller:
       caller.rights = options_.permissions.rights_of({.uid = request.uid, .gids = {request.gid}});
@@ -316,7 +317,7 @@ void Server::serve_module() {
   const auto frame = request.frame.first(std::min(request.frame.size(), buffer.size()));
   std::ranges::copy(frame, buffer.begin());
   const std::size_t reply =
-      serve(request.frame.size(), caller, tools::FrameTransport::kernel_module, request.uid);
+      serve(request.frame.size(), caller, tools::FrameTransport::kernel_module);
   if (auto done = node.reply(request.id, buffer.first(reply)); !done) {
     events_.complain(done.error().message);
   }

@@ -86,8 +86,7 @@ class Server {
   void serve_connection(Connection& connection);
   void serve_module();
   std::optional<std::size_t> subscribe(Connection& connection, std::span<const std::byte> request);
-  std::size_t serve(std::size_t size, const mm::Caller& caller, tools::FrameTransport transport,
-                    std::uint32_t uid);
+  std::size_t serve(std::size_t size, const mm::Caller& caller, tools::FrameTransport transport);
   void capture(const tools::CapturedFrame& frame);
   bool take_signal();
   void take_timer(const UniqueFd& timer, const std::function<void()>& act);

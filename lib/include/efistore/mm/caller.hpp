@@ -28,6 +28,8 @@ struct Caller {
   Rights rights = Rights::none;
   /// The connection or open file that the request came through: reasons and uploads belong to it.
   std::uint64_t session = 0;
+  /// Whom a server charges with what is written.
+  std::uint32_t user = 0;
 };
 
 }  // namespace efistore::mm

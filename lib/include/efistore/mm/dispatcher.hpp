@@ -41,11 +41,22 @@ class PolicyKeeper {
   virtual variable::EfiResult<void> keep(const variable::PolicyTable& policies) = 0;
 };
 
+/// Bounds what users write, so that none of them wears the flash out.
+class WriteLimiter {
+ public:
+  virtual ~WriteLimiter() = default;
+  /// Whether the user may write now. Errors: out_of_resources.
+  virtual variable::EfiResult<void> admit(std::uint32_t user) = 0;
+  /// It has written what costs that much (variable::wear_cost()).
+  virtual void charge(std::uint32_t user, std::uint64_t cost) = 0;
+};
+
 /// What a dispatcher needs besides the services. Who is pointed to may be missing, and outlives the
 /// dispatcher.
 struct Backends {
   CapsuleReceiver* capsules = nullptr;
   PolicyKeeper* policies = nullptr;
+  WriteLimiter* limiter = nullptr;
   /// What a payload may have at least, where variables are small: for lists and transactions.
   std::size_t min_payload_size = 64U << 10;
   /// The number behind which changes are counted. Of a daemon a random one: who asks for what is
