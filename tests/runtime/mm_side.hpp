@@ -46,6 +46,8 @@ class MmSide {
   void kill();
   /// There is a child again.
   void start();
+  /// The child.
+  pid_t pid() const noexcept { return child_; }
   std::filesystem::path socket() const { return directory_.path() / "mm.sock"; }
   std::filesystem::path image() const { return directory_.path() / "store.fd"; }
   std::filesystem::path capsules() const { return directory_.path() / "capsules"; }

@@ -3,6 +3,7 @@
 // The daemon's socket: hostile peers, deaths and returns.
 #include "socket.hpp"
 
+#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -13,6 +14,8 @@
 
 #include <algorithm>
 #include <csignal>
+#include <cstring>
+#include <iterator>
 #include <random>
 #include <thread>
 
@@ -170,6 +173,76 @@ TEST(Socket, WhoDoesNotTakeTheAnswersIsLetGoAndNobodyWaits) {
   }
   EXPECT_TRUE(closed);
   EXPECT_EQ(set(side.client(), u"B", "1"), EfiStatus::success);
+}
+
+/// Sends the frame with as many files as one message may have; false if the kernel refuses them.
+bool send_with_files(int fd, std::span<const std::byte> frame, int file) {
+  constexpr std::size_t most = 253;  // SCM_MAX_FD
+  alignas(cmsghdr) std::array<std::byte, CMSG_SPACE(most * sizeof(int))> control{};
+  iovec content{.iov_base = const_cast<std::byte*>(frame.data()), .iov_len = frame.size()};
+  msghdr message{};
+  message.msg_iov = &content;
+  message.msg_iovlen = 1;
+  message.msg_control = control.data();
+  message.msg_controllen = control.size();
+  cmsghdr* const header = CMSG_FIRSTHDR(&message);
+  header->cmsg_level = SOL_SOCKET;
+  header->cmsg_type = SCM_RIGHTS;
+  header->cmsg_len = CMSG_LEN(most * sizeof(int));
+  const std::vector<int> files(most, file);
+  std::memcpy(CMSG_DATA(header), files.data(), most * sizeof(int));
+  const ssize_t sent = ::sendmsg(fd, &message, MSG_NOSIGNAL);
+  EXPECT_TRUE(sent == static_cast<ssize_t>(frame.size()) || errno == EPERM) << errno;
+  return sent >= 0;
+}
+
+TEST(Socket, FilesThatComeAlongAreNotKept) {
+  MmSide side(Way::socket);
+  const auto open_files = [&] {
+    const auto folder = "/proc/" + std::to_string(side.pid()) + "/fd";
+    return std::distance(std::filesystem::directory_iterator(folder), {});
+  };
+  const auto before = open_files();
+  const TemporaryDirectory directory;
+  const auto named = directory.path() / "file";
+  const UniqueFd file(::open(named.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  const UniqueFd fd = connect_to(side.socket());
+  auto frame = mm::make_frame({.protocol = mm::guids::management_protocol, .message_size = 16});
+  int passed = 0;
+  for (int i = 0; i < 100; ++i) {
+    if (send_with_files(fd.get(), frame, file.get())) {
+      ++passed;
+    } else {
+      // Linux 6.16: nobody gets any. The connection goes on.
+      ASSERT_EQ(::send(fd.get(), frame.data(), frame.size(), 0),
+                static_cast<ssize_t>(frame.size()));
+    }
+    std::array<std::byte, 64> reply{};
+    pollfd waiting{.fd = fd.get(), .events = POLLIN, .revents = 0};
+    ASSERT_EQ(::poll(&waiting, 1, 5000), 1);
+    ASSERT_EQ(::recv(fd.get(), reply.data(), reply.size(), 0), 40);
+  }
+  EXPECT_TRUE(passed == 0 || passed == 100) << passed;
+  EXPECT_EQ(open_files(), before + 1);  // this connection
+  EXPECT_EQ(set(side.client(), u"A", "1"), EfiStatus::success);
+}
+
+TEST(Socket, FilesAreRefusedAlsoBeforeTheConnectionIsAccepted) {
+  constexpr int so_passrights = 83;
+  int passes = 0;
+  socklen_t size = sizeof(passes);
+  const UniqueFd probe(::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0));
+  if (::getsockopt(probe.get(), SOL_SOCKET, so_passrights, &passes, &size) != 0) {
+    GTEST_SKIP() << "this kernel passes files on, whoever does not want them";
+  }
+  MmSide side(Way::socket);
+  ASSERT_EQ(::kill(side.pid(), SIGSTOP), 0);
+  const UniqueFd fd = connect_to(side.socket());
+  const auto frame =
+      mm::make_frame({.protocol = mm::guids::management_protocol, .message_size = 16});
+  EXPECT_FALSE(send_with_files(fd.get(), frame, fd.get()));
+  ASSERT_EQ(::kill(side.pid(), SIGCONT), 0);
+  EXPECT_EQ(set(side.client(), u"A", "1"), EfiStatus::success);
 }
 
 TEST(Socket, MoreConnectionsThanThereMayBeEndAtOnce) {

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause-Patent
 """efistored as its tests start it: a process on a store, with a service manager that listens."""
 
-import ctypes
 import os
 import pathlib
 import signal
@@ -10,19 +9,10 @@ import subprocess
 import time
 
 TIMEOUT_S = 30
-_SYS_LANDLOCK_CREATE_RULESET = 444
-_LANDLOCK_CREATE_RULESET_VERSION = 1
 
 
 def program() -> str:
     return os.path.join(os.environ["EFISTORE_BINARY_DIR"], "tools", "efistored")
-
-
-def has_landlock() -> bool:
-    """Whether this kernel takes files away from a process that asks for it."""
-    libc = ctypes.CDLL(None)
-    return libc.syscall(_SYS_LANDLOCK_CREATE_RULESET, None, 0,
-                        _LANDLOCK_CREATE_RULESET_VERSION) > 0
 
 
 def wait_until(condition, what: str):

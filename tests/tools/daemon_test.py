@@ -14,8 +14,7 @@ import tempfile
 import command
 import script_test
 from command import FAILURE, OWN_GUID, SUCCESS, USAGE
-from daemon_process import (TIMEOUT_S, Daemon, environment_for_daemon, has_landlock, program,
-                            wait_until)
+from daemon_process import TIMEOUT_S, Daemon, environment_for_daemon, program, wait_until
 
 NOBODY = "nobody"
 A = f"A-{OWN_GUID}"
@@ -289,8 +288,8 @@ class PermissionTest(DaemonTest):
 
 
 class ConfinementTest(DaemonTest):
-    def status(self, daemon) -> dict:
-        lines = pathlib.Path(f"/proc/{daemon.process.pid}/status").read_text().splitlines()
+    def status(self, daemon, process=None) -> dict:
+        lines = pathlib.Path(f"/proc/{process or daemon.process.pid}/status").read_text().splitlines()
         return {key: value.strip() for key, _, value in (line.partition(":") for line in lines)}
 
     def assert_confined(self, daemon):
@@ -319,21 +318,60 @@ class ConfinementTest(DaemonTest):
             self.set(daemon, "x")
             self.assertEqual(daemon.end(), 0)
 
-    def test_other_files_are_out_of_reach(self):
-        if not has_landlock():
-            script_test.missing("this kernel has no Landlock")
-        # The daemon's own reading of a file elsewhere: a configuration that is a link to it.
-        config = self.path("daemon.conf")
-        elsewhere = self.elsewhere() / "other.conf"
-        elsewhere.write_text("allow=any=all\n")
-        config.write_text("allow=any=none\n")
-        with self.daemon("--config", config) as daemon:
-            config.unlink()
-            config.symlink_to(elsewhere)
+    def reader_of(self, daemon) -> int:
+        """The process that reads the configuration."""
+        children = pathlib.Path(f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children")
+        (reader,) = map(int, children.read_text().split())
+        return reader
+
+    def test_without_a_configuration_it_is_one_process(self):
+        with self.daemon() as daemon:
+            children = f"/proc/{daemon.process.pid}/task/{daemon.process.pid}/children"
+            self.assertEqual(pathlib.Path(children).read_text(), "")
+            daemon.signal(signal.SIGHUP)
+            self.set(daemon, "x")
+            self.assertEqual(daemon.said(), "")
+
+    def test_who_reads_the_configuration_does_nothing_else(self):
+        self.path("daemon.conf").write_text("allow=any=none\n")
+        with self.daemon("--config", "daemon.conf") as daemon:
+            reader = self.reader_of(daemon)
+            self.assertEqual(pathlib.Path(f"/proc/{reader}/comm").read_text(), "efistored-conf\n")
+            status = self.status(daemon, reader)
+            self.assertEqual((int(status["CapEff"], 16), status["NoNewPrivs"]), (0, "1"))
+            # Not the flash, nor its lock, nor the daemon's sockets.
+            files = [os.readlink(f"/proc/{reader}/fd/{fd}") for fd in os.listdir(f"/proc/{reader}/fd")]
+            self.assertEqual(len([f for f in files if f.startswith("socket:")]), 1, files)
+            self.assertFalse([f for f in files if f.endswith("vars.fd")], files)
+            os.kill(reader, signal.SIGHUP)  # of a terminal that goes away
+            daemon.signal(signal.SIGHUP)
+            self.set(daemon, "x")
+            self.assertEqual(self.reader_of(daemon), reader)
+            daemon.kill()
+            wait_until(lambda: not os.path.exists(f"/proc/{reader}"), "the end of both")
+
+    def test_if_it_is_gone_that_is_said(self):
+        self.path("daemon.conf").write_text("allow=any=none\n")
+        with self.daemon("--config", "daemon.conf") as daemon:
+            os.kill(self.reader_of(daemon), signal.SIGKILL)
             daemon.signal(signal.SIGHUP)
             wait_until(lambda: daemon.said() != "", "a complaint")
-            self.assertIn("the configuration is left as it was", daemon.said())
+            self.assertRegex(daemon.said(), r"\Aefistored: the configuration is left as it was: "
+                                            r"the process that reads the configuration is gone.*\n\Z")
+            self.set(daemon, "x")
+            self.assertEqual(daemon.end(), 0)
 
+    def test_another_users_daemon_reads_again_what_only_root_may_read(self):
+        if os.geteuid() != 0:
+            script_test.missing("becoming another user takes root")
+        config = self.path("daemon.conf")
+        config.write_text("allow=any=read\n")
+        os.chmod(config, 0o600)
+        with self.daemon("--config", config, "--user", NOBODY) as daemon:
+            config.write_text("allow=any=fly\n")
+            daemon.signal(signal.SIGHUP)
+            wait_until(lambda: daemon.said() != "", "a complaint")
+            self.assertIn('"fly" is no right', daemon.said())
 
 
 class ServingTest(DaemonTest):

@@ -21,6 +21,7 @@
 #include "common/locator.hpp"
 #include "common/outcome.hpp"
 #include "common/policies.hpp"
+#include "config_reader.hpp"
 #include "options.hpp"
 #include "sandbox.hpp"
 #include "server.hpp"
@@ -91,22 +92,60 @@ Result<Confinement> confinement_of(const Options& options, const Backing& backin
   if (options.capsule_folder) confinement.writable.emplace_back(*options.capsule_folder);
   confinement.readable.emplace_back(tools::boot_id_file);
   if (!socket.path().empty()) confinement.clearable.push_back(folder_of(socket.path()));
-  // What a reload looks at. The folder, as who changes the file may do it by a new one.
-  if (options.config) confinement.readable.push_back(folder_of(*options.config));
-  for (const char* const path : {"/etc/passwd", "/etc/group", "/etc/nsswitch.conf"}) {
-    confinement.readable.emplace_back(path);
-  }
   return confinement;
 }
 
-/// What a reload takes from the configuration; the rest needs a restart.
-void reload(Server& server, uid_t own, int argc, const char* const* argv) {
-  const auto options = parse_command_line(argc, argv);
-  if (!options) {
-    complain("the configuration is left as it was: " + options.error().text);
-    return;
+/// Takes from the configuration what it may have become, the permissions; the rest needs a restart.
+class Reload {
+ public:
+  Reload(ConfigReader reader, uid_t own) : reader_(std::move(reader)), own_(own) {}
+
+  void operator()(Server& server) {
+    if (asked_) {  // the answer may be that of before the last change
+      again_ = true;
+      return;
+    }
+    auto done = reader_.ask();
+    if (done) done = server.when_readable(reader_.fd(), [this, &server] { take(server); });
+    if (!done) {
+      refused(done.error().message);
+    } else {
+      asked_ = true;
+    }
   }
-  server.set_permissions(PermissionTable(options->permissions, own));
+
+ private:
+  void take(Server& server) {
+    asked_ = false;
+    const auto permissions = reader_.take();
+    if (!permissions) {
+      refused(permissions.error().message);
+    } else {
+      server.set_permissions(PermissionTable(*permissions, own_));
+    }
+    if (std::exchange(again_, false)) (*this)(server);
+  }
+  static void refused(const std::string& why) {
+    complain("the configuration is left as it was: " + why);
+  }
+
+  ConfigReader reader_;
+  uid_t own_;
+  bool asked_ = false;
+  bool again_ = false;
+};
+
+/// The process that reads the configuration once more, where there is one.
+Result<std::optional<ConfigReader>> start_reader(const Options& options, int argc,
+                                                 const char* const* argv) {
+  if (!options.config) return std::nullopt;
+  auto reader = ConfigReader::start([argc, argv]() -> tools::Outcome<std::vector<Permission>> {
+    const auto read = parse_command_line(argc, argv);
+    if (!read) return tl::unexpected(tools::Failure{read.error().code, read.error().text});
+    return read->permissions;
+  });
+  if (!reader) return forward(std::move(reader));
+  return std::optional(std::move(*reader));
 }
 
 std::optional<UserBudget> budget_of(const Options& options) {
@@ -149,6 +188,9 @@ std::uint64_t random_number() {
 
 Status run(const Options& options, int argc, const char* const* argv) {
   std::signal(SIGPIPE, SIG_IGN);
+  // Before anything is open that it could keep.
+  auto reader = start_reader(options, argc, argv);
+  if (!reader) return forward(std::move(reader));
   std::vector<variable::Policy> policies;
   for (const std::string& file : options.policy_files) {
     auto entries = read_policy_entries(file);
@@ -203,10 +245,15 @@ Status run(const Options& options, int argc, const char* const* argv) {
   auto confinement = confinement_of(options, **backing, listening->file);
   if (!confinement) return forward(std::move(confinement));
 
+  std::optional<Reload> reload;
+  if (*reader) reload.emplace(std::move(**reader), own);
   Server* serving = nullptr;
   auto server = Server::create(
       dispatcher, std::move(server_options),
-      {.on_reload = [&] { reload(*serving, own, argc, argv); },
+      {.on_reload =
+           [&] {
+             if (reload) (*reload)(*serving);
+           },
        .on_idle = [&] { static_cast<void>((*backing)->services().reclaim_when_idle()); },
        .complain = complain});
   if (!server) return forward(std::move(server));

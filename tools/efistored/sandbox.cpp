@@ -6,8 +6,11 @@
 #include <grp.h>
 #include <linux/landlock.h>
 #include <pwd.h>
+#include <sched.h>
 #include <seccomp.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -15,6 +18,8 @@
 #include <cerrno>
 #include <cstdint>
 #include <memory>
+#include <system_error>
+#include <vector>
 
 #include "efistore/base/unique_fd.hpp"
 
@@ -32,24 +37,46 @@ Status become(const Identity& user) {
   return {};
 }
 
+// What Debian's headers (Linux 6.1) do not know yet.
+#ifndef LANDLOCK_ACCESS_FS_TRUNCATE
+#define LANDLOCK_ACCESS_FS_TRUNCATE (1ULL << 14)
+#endif
+#ifndef LANDLOCK_ACCESS_FS_IOCTL_DEV
+#define LANDLOCK_ACCESS_FS_IOCTL_DEV (1ULL << 15)
+#endif
+
 constexpr std::uint64_t read_access = LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
-constexpr std::uint64_t write_access = read_access | LANDLOCK_ACCESS_FS_WRITE_FILE |
-                                       LANDLOCK_ACCESS_FS_REMOVE_FILE |
-                                       LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR;
-constexpr std::uint64_t handled_access =
-    write_access | LANDLOCK_ACCESS_FS_EXECUTE | LANDLOCK_ACCESS_FS_REMOVE_DIR |
-    LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_SOCK | LANDLOCK_ACCESS_FS_MAKE_FIFO |
-    LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM;
+constexpr std::uint64_t write_access =
+    read_access | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE |
+    LANDLOCK_ACCESS_FS_REMOVE_FILE | LANDLOCK_ACCESS_FS_MAKE_REG | LANDLOCK_ACCESS_FS_MAKE_DIR;
+/// What a rule may allow of a file that is no folder.
+constexpr std::uint64_t file_access =
+    LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | LANDLOCK_ACCESS_FS_TRUNCATE;
+
+/// All that this kernel's Landlock can take away; 0 if it has none.
+std::uint64_t handled_access() noexcept {
+  const long abi =
+      ::syscall(SYS_landlock_create_ruleset, nullptr, 0, LANDLOCK_CREATE_RULESET_VERSION);
+  // Kernels before 5.13, and those that were built or started without it.
+  if (abi < 1) return 0;
+  std::uint64_t access =
+      (write_access & ~LANDLOCK_ACCESS_FS_TRUNCATE) | LANDLOCK_ACCESS_FS_EXECUTE |
+      LANDLOCK_ACCESS_FS_REMOVE_DIR | LANDLOCK_ACCESS_FS_MAKE_CHAR | LANDLOCK_ACCESS_FS_MAKE_SOCK |
+      LANDLOCK_ACCESS_FS_MAKE_FIFO | LANDLOCK_ACCESS_FS_MAKE_BLOCK | LANDLOCK_ACCESS_FS_MAKE_SYM;
+  if (abi >= 2) access |= LANDLOCK_ACCESS_FS_REFER;      // 5.19
+  if (abi >= 3) access |= LANDLOCK_ACCESS_FS_TRUNCATE;   // 6.2
+  if (abi >= 5) access |= LANDLOCK_ACCESS_FS_IOCTL_DEV;  // 6.10; of what is opened from now on
+  return access;
+}
 
 Status allow_path(int ruleset, const std::filesystem::path& path, std::uint64_t access) {
   const UniqueFd fd(::open(path.c_str(), O_PATH | O_CLOEXEC));
   // What is not there cannot be opened later, either.
   if (!fd) return errno == ENOENT ? Status() : fail_errno(errno, "open " + path.string());
   landlock_path_beneath_attr beneath{};
-  beneath.allowed_access =
-      std::filesystem::is_directory(path)
-          ? access
-          : access & (LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE);
+  std::error_code ignored;  // a file, then: less is allowed
+  const bool folder = std::filesystem::is_directory(path, ignored);
+  beneath.allowed_access = folder ? access : access & file_access;
   beneath.parent_fd = fd.get();
   if (::syscall(SYS_landlock_add_rule, ruleset, LANDLOCK_RULE_PATH_BENEATH, &beneath, 0) != 0) {
     return fail_errno(errno, "landlock: " + path.string());
@@ -59,19 +86,17 @@ Status allow_path(int ruleset, const std::filesystem::path& path, std::uint64_t 
 
 Status restrict_files(const Confinement& confinement) {
   landlock_ruleset_attr attributes{};
-  attributes.handled_access_fs = handled_access;
+  attributes.handled_access_fs = handled_access();
+  if (attributes.handled_access_fs == 0) return {};
+  const std::uint64_t handled = attributes.handled_access_fs;
   const UniqueFd ruleset(
       static_cast<int>(::syscall(SYS_landlock_create_ruleset, &attributes, sizeof(attributes), 0)));
-  if (!ruleset) {
-    // Kernels before 5.13, and those that were built or started without it.
-    if (errno == ENOSYS || errno == EOPNOTSUPP) return {};
-    return fail_errno(errno, "landlock");
-  }
+  if (!ruleset) return fail_errno(errno, "landlock");
   for (const auto& path : confinement.writable) {
-    if (auto done = allow_path(ruleset.get(), path, write_access); !done) return done;
+    if (auto done = allow_path(ruleset.get(), path, write_access & handled); !done) return done;
   }
   for (const auto& path : confinement.readable) {
-    if (auto done = allow_path(ruleset.get(), path, read_access); !done) return done;
+    if (auto done = allow_path(ruleset.get(), path, read_access & handled); !done) return done;
   }
   for (const auto& path : confinement.clearable) {
     if (auto done = allow_path(ruleset.get(), path, LANDLOCK_ACCESS_FS_REMOVE_FILE); !done) {
@@ -146,7 +171,6 @@ constexpr std::array allowed_calls{
     SCMP_SYS(send),
     SCMP_SYS(getsockopt),
     SCMP_SYS(setsockopt),
-    SCMP_SYS(socket),
     SCMP_SYS(connect),
     SCMP_SYS(shutdown),
     SCMP_SYS(getsockname),
@@ -166,21 +190,15 @@ constexpr std::array allowed_calls{
     SCMP_SYS(ppoll_time64),
     // memory, threads, time
     SCMP_SYS(brk),
-    SCMP_SYS(mmap),
-    SCMP_SYS(mmap2),
     SCMP_SYS(munmap),
     SCMP_SYS(mremap),
-    SCMP_SYS(mprotect),
     SCMP_SYS(madvise),
-    SCMP_SYS(clone),
-    SCMP_SYS(clone3),
     SCMP_SYS(futex),
     SCMP_SYS(futex_time64),
     SCMP_SYS(set_robust_list),
     SCMP_SYS(rseq),
     SCMP_SYS(gettid),
     SCMP_SYS(getpid),
-    SCMP_SYS(tgkill),
     SCMP_SYS(sched_yield),
     SCMP_SYS(sched_getaffinity),
     SCMP_SYS(clock_gettime),
@@ -212,6 +230,42 @@ constexpr std::array allowed_calls{
     SCMP_SYS(getppid),
 };
 
+/// As the C library makes a thread. Anything else would be a process or a namespace.
+constexpr scmp_datum_t thread_flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SYSVSEM |
+                                      CLONE_SIGHAND | CLONE_THREAD | CLONE_SETTLS |
+                                      CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
+#ifdef __s390__
+constexpr unsigned clone_flags_argument = 1;
+#else
+constexpr unsigned clone_flags_argument = 0;
+#endif
+
+/// A call that is allowed with some values of one argument only.
+struct AllowedWith {
+  int call;
+  scmp_arg_cmp argument;
+};
+
+std::vector<AllowedWith> calls_allowed_with_arguments() {
+  // Of an int the kernel takes the lower half of a register; nobody clears the upper one.
+  const auto equals = [](unsigned argument, scmp_datum_t value) {
+    return scmp_arg_cmp{
+        .arg = argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = 0xffffffff, .datum_b = value};
+  };
+  // Memory that is written and executed is what an intruder needs first. Libraries are loaded.
+  constexpr scmp_arg_cmp not_executable{
+      .arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC, .datum_b = 0};
+  return {
+      {SCMP_SYS(socket), equals(0, AF_UNIX)},
+      {SCMP_SYS(clone), equals(clone_flags_argument, thread_flags)},
+      {SCMP_SYS(mmap), not_executable},
+      {SCMP_SYS(mmap2), not_executable},
+      {SCMP_SYS(mprotect), not_executable},
+      // abort(3)
+      {SCMP_SYS(tgkill), equals(0, static_cast<scmp_datum_t>(::getpid()))},
+  };
+}
+
 Status filter_system_calls() {
   struct Release {
     void operator()(void* filter) const noexcept { ::seccomp_release(filter); }
@@ -225,6 +279,20 @@ Status filter_system_calls() {
       return fail_errno(-error, fmt::format("seccomp: allow system call {}", call));
     }
   }
+  for (const AllowedWith& allowed : calls_allowed_with_arguments()) {
+    if (allowed.call < 0) continue;
+    if (const int error = ::seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, allowed.call, 1,
+                                                   &allowed.argument);
+        error != 0) {
+      return fail_errno(-error, fmt::format("seccomp: allow system call {}", allowed.call));
+    }
+  }
+  // Its flags are in memory, where no filter sees them. The C library goes on to clone().
+  if (const int error =
+          ::seccomp_rule_add(filter.get(), SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+      error != 0) {
+    return fail_errno(-error, "seccomp: refuse clone3");
+  }
   if (const int error = ::seccomp_load(filter.get()); error != 0) {
     return fail_errno(-error, "seccomp: load the filter");
   }
@@ -237,6 +305,12 @@ Result<Identity> find_user(const std::string& name) {
   const passwd* const user = ::getpwnam(name.c_str());
   if (user == nullptr) return fail(Errc::not_found, fmt::format("there is no user \"{}\"", name));
   return Identity{name, user->pw_uid, user->pw_gid};
+}
+
+Status confine_reader() {
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) return fail_errno(errno, "no_new_privs");
+  if (auto done = restrict_files({.readable = {"/"}}); !done) return done;
+  return tools::keep_capabilities(0);
 }
 
 Status confine(const Confinement& confinement) {

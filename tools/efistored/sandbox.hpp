@@ -35,8 +35,14 @@ struct Confinement {
 };
 
 /// Becomes the user, drops all capabilities, sets no_new_privs, takes the file system away, and
-/// allows only the system calls of a daemon that serves requests; others fail with EPERM.
+/// allows only the system calls of a daemon that serves requests; others fail with EPERM. Of those
+/// that could do more, some arguments only: local sockets, threads but no processes, no memory that
+/// is executed, signals to itself.
 /// Errors: permission, io.
 Status confine(const Confinement& confinement);
+
+/// For a process that only reads files: as what it is, without capabilities, and with all files to
+/// be read and none to be changed. Errors: permission, io.
+Status confine_reader();
 
 }  // namespace efistore::daemon

@@ -53,6 +53,15 @@ Result<Peer> peer_of(int fd) {
   return peer;
 }
 
+/// Has files that peers pass along refused where they are sent: those that arrive are closed here,
+/// which can take as long as their owner likes. Kernels before 6.16 do not know that. There
+/// recv(2), which has no place for them, has the kernel close them, 253 a message at most.
+void refuse_files(int fd) {
+  constexpr int so_passrights = 83;
+  constexpr int none = 0;
+  ::setsockopt(fd, SOL_SOCKET, so_passrights, &none, sizeof(none));
+}
+
 UniqueFd make_timer(std::chrono::microseconds interval) {
   UniqueFd timer(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
   itimerspec times{};
@@ -115,6 +124,8 @@ Status Server::start() {
   if (options_.idle.count() != 0) idle_timer_ = make_timer(options_.idle);
   // Twice as often as is asked for, so that one that comes late is not too late.
   if (options_.watchdog) watchdog_timer_ = make_timer(*options_.watchdog / 2);
+  // Connections to come have it from their listener, also before they are accepted.
+  if (options_.listener) refuse_files(options_.listener.get());
   for (const UniqueFd* const fd : {&signals_, &options_.listener, &idle_timer_, &watchdog_timer_}) {
     if (!*fd) continue;
     if (auto done = watch_fd(fd->get()); !done) return done;
@@ -201,11 +212,7 @@ void Server::accept_connection() {
   // Above the limits the connection ends at once: the caller gets an error and does not wait.
   auto peer = peer_of(fd.get());
   if (!peer || !has_room_for(*peer) || !watch_fd(fd.get())) return;
-  // Files that a peer passes along would be closed here, which can take as long as their owner
-  // likes. Kernels before 6.16 cannot refuse them.
-  constexpr int so_passrights = 83;
-  constexpr int none = 0;
-  ::setsockopt(fd.get(), SOL_SOCKET, so_passrights, &none, sizeof(none));
+  refuse_files(fd.get());
   constexpr int buffer_size = 256 << 10;
   ::setsockopt(fd.get(), SOL_SOCKET, SO_SNDBUF, &buffer_size, sizeof(buffer_size));
   const int number = fd.get();
