@@ -106,7 +106,6 @@ EfiResult<void> write_within_limits(Call& call, const std::function<EfiResult<vo
   const store::VariableStore& store = call.services().store();
   const std::uint64_t before = store.written_record_bytes();
   auto done = write();
-  // Of what failed, too: it may have reached the flash.
   const std::uint64_t written = store.written_record_bytes() - before;
   if (written != 0) {
     limiter->charge(call.caller.user, variable::wear_cost(written, store.usage()));
