@@ -71,7 +71,7 @@ std::optional<std::string> ResourceReader::text(const toml::table& table, std::s
     if (needed) fail_at(table, fmt::format("\"{}\" is missing", key));
     return std::nullopt;
   }
-  const auto value = node->value_exact<std::string>();
+  auto value = node->value_exact<std::string>();
   if (!value || value->empty()) {
     fail_at(*node, fmt::format("\"{}\" is no text, or empty", key));
     return std::nullopt;
