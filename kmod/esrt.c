@@ -38,6 +38,7 @@ struct kobject *efistore_dir_get(void)
 	if (!directory) {
 		directory = kobject_create_and_add("efi", firmware_kobj);
 		if (directory && sysfs_create_file(directory, &platform_size.attr)) {
+			kobject_del(directory);
 			kobject_put(directory);
 			directory = NULL;
 		}
@@ -54,6 +55,7 @@ void efistore_dir_put(void)
 	mutex_lock(&directory_mutex);
 	if (!--directory_users) {
 		sysfs_remove_file(directory, &platform_size.attr);
+		kobject_del(directory);
 		kobject_put(directory);
 		directory = NULL;
 	}
@@ -65,29 +67,33 @@ struct table {
 	struct efistore_mm_esrt_entry entries[];
 };
 
-struct entry {
-	struct kobject object;
-	unsigned int index;
-};
-
-/* The tree is changed under the mutex; the table it shows is exchanged under the lock. */
+/*
+ * The tree is changed under the mutex; the table it shows is exchanged under the lock. All objects
+ * are of the kernel's own type: whatever keeps one for longer needs nothing of this module.
+ */
 static DEFINE_MUTEX(tree_mutex);
 static DEFINE_SPINLOCK(table_lock);
 static struct table *table;
-static struct kobject *esrt;
-static struct kset *entries;
-static struct entry *shown[EFISTORE_MM_ESRT_MAX];
+static struct table *coming;	/* what is new in the tree is shown from it until it is the table */
+static struct kobject *shown[EFISTORE_MM_ESRT_MAX];
 static unsigned int shown_count;
+/* Under the mutex. */
+static struct kobject *esrt;
+static struct kobject *entries;
 
 static bool copy_entry(const struct kobject *object, struct efistore_mm_esrt_entry *copy)
 {
-	unsigned int index = container_of(object, struct entry, object)->index;
+	const struct table *from;
+	unsigned int index = 0;
 	bool found;
 
 	spin_lock(&table_lock);
-	found = table && index < table->head.count;
+	while (index < shown_count && shown[index] != object)
+		index++;
+	from = table && index < table->head.count ? table : coming;
+	found = index < shown_count && from && index < from->head.count;
 	if (found)
-		*copy = table->entries[index];
+		*copy = from->entries[index];
 	spin_unlock(&table_lock);
 	return found;
 }
@@ -133,17 +139,9 @@ static struct attribute *entry_attrs[] = {
 	&entry_last_attempt_status.attr,
 	NULL,
 };
-ATTRIBUTE_GROUPS(entry);
 
-static void entry_release(struct kobject *object)
-{
-	kfree(container_of(object, struct entry, object));
-}
-
-static const struct kobj_type entry_type = {
-	.release = entry_release,
-	.sysfs_ops = &kobj_sysfs_ops,
-	.default_groups = entry_groups,
+static const struct attribute_group entry_group = {
+	.attrs = entry_attrs,
 };
 
 #define TABLE_ATTRIBUTE(name, member, format)						\
@@ -151,10 +149,12 @@ static ssize_t name##_show(struct kobject *object, struct kobj_attribute *attrib
 			   char *buffer)						\
 {											\
 	struct efistore_mm_esrt head = {};						\
+	const struct table *from;							\
 											\
 	spin_lock(&table_lock);								\
-	if (table)									\
-		head = table->head;							\
+	from = table ?: coming;								\
+	if (from)									\
+		head = from->head;							\
 	spin_unlock(&table_lock);							\
 	return sysfs_emit(buffer, format "\n", head.member);				\
 }											\
@@ -188,35 +188,56 @@ static struct table *parse_table(const void *message, size_t size)
 }
 
 /* All of what follows is under tree_mutex. */
+static void set_shown(unsigned int count, struct kobject *last)
+{
+	spin_lock(&table_lock);
+	if (last)
+		shown[count - 1] = last;
+	shown_count = count;
+	spin_unlock(&table_lock);
+}
+
 static void remove_entries(unsigned int keep)
 {
 	while (shown_count > keep) {
-		shown_count--;
-		kobject_del(&shown[shown_count]->object);
-		kobject_put(&shown[shown_count]->object);
-		shown[shown_count] = NULL;
+		struct kobject *object = shown[shown_count - 1];
+
+		sysfs_remove_group(object, &entry_group);
+		set_shown(shown_count - 1, NULL);
+		kobject_del(object);
+		kobject_put(object);
 	}
 }
 
+/* Their files are there last: by then it is known what stands in them. */
 static int add_entries(unsigned int wanted)
 {
 	while (shown_count < wanted) {
-		struct entry *entry = kzalloc(sizeof(*entry), GFP_KERNEL);
+		char name[sizeof("entry4294967295")];
+		struct kobject *object;
 		int ret;
 
-		if (!entry)
+		snprintf(name, sizeof(name), "entry%u", shown_count);
+		object = kobject_create_and_add(name, entries);
+		if (!object)
 			return -ENOMEM;
-		entry->index = shown_count;
-		entry->object.kset = entries;
-		ret = kobject_init_and_add(&entry->object, &entry_type, NULL, "entry%u",
-					   shown_count);
+		set_shown(shown_count + 1, object);
+		ret = sysfs_create_group(object, &entry_group);
 		if (ret) {
-			kobject_put(&entry->object);
+			set_shown(shown_count - 1, NULL);
+			kobject_del(object);
+			kobject_put(object);
 			return ret;
 		}
-		shown[shown_count++] = entry;
 	}
 	return 0;
+}
+
+static void set_coming(struct table *now)
+{
+	spin_lock(&table_lock);
+	coming = now;
+	spin_unlock(&table_lock);
 }
 
 static void exchange_table(struct table *now)
@@ -226,6 +247,7 @@ static void exchange_table(struct table *now)
 	spin_lock(&table_lock);
 	before = table;
 	table = now;
+	coming = NULL;
 	spin_unlock(&table_lock);
 	kfree(before);
 }
@@ -235,8 +257,10 @@ static void remove_tree(void)
 	if (!esrt)
 		return;
 	remove_entries(0);
-	kset_unregister(entries);
+	kobject_del(entries);
+	kobject_put(entries);
 	sysfs_remove_group(esrt, &table_group);
+	kobject_del(esrt);
 	kobject_put(esrt);
 	esrt = NULL;
 	efistore_dir_put();
@@ -253,14 +277,16 @@ static int make_tree(void)
 	esrt = kobject_create_and_add("esrt", parent);
 	if (!esrt)
 		goto put_directory;
-	entries = kset_create_and_add("entries", NULL, esrt);
+	entries = kobject_create_and_add("entries", esrt);
 	if (!entries)
 		goto put_esrt;
 	ret = sysfs_create_group(esrt, &table_group);
 	if (!ret)
 		return 0;
-	kset_unregister(entries);
+	kobject_del(entries);
+	kobject_put(entries);
 put_esrt:
+	kobject_del(esrt);
 	kobject_put(esrt);
 	esrt = NULL;
 put_directory:
@@ -291,6 +317,7 @@ int efistore_esrt_replace(const void *message, size_t size)
 	mutex_lock(&tree_mutex);
 	made = !esrt;
 	before = shown_count;
+	set_coming(now);
 	ret = made ? make_tree() : 0;
 	if (ret)
 		goto out;
@@ -306,6 +333,7 @@ int efistore_esrt_replace(const void *message, size_t size)
 	now = NULL;
 	remove_entries(table->head.count);
 out:
+	set_coming(NULL);
 	mutex_unlock(&tree_mutex);
 	kfree(now);
 	return ret;
