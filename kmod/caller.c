@@ -49,6 +49,8 @@ static int caller_open(struct inode *inode, struct file *file)
 {
 	struct caller *caller;
 
+	if (!efistore_loaded())
+		return -ENODEV;
 	if (atomic_inc_return(&open_callers) > READ_ONCE(efistore_max_callers)) {
 		atomic_dec(&open_callers);
 		return -ENFILE;
@@ -80,8 +82,8 @@ static int caller_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct caller *caller = file->private_data;
 
-	/* A private copy would never see a reply. */
-	if (!(vma->vm_flags & VM_SHARED))
+	/* A private copy would never see a reply. Of a file for reading, VM_SHARED is not set. */
+	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
 	return remap_vmalloc_range(vma, caller->buffer, vma->vm_pgoff);
 }
@@ -110,12 +112,13 @@ static ssize_t caller_write(struct file *file, const char __user *data, size_t c
 }
 
 /* The request leaves the caller's reach before anybody looks at it: it is copied once. */
-static int communicate_copied(struct caller *caller, struct efistore_communicate *argument)
+static int communicate_copied(struct caller *caller, struct efistore_communicate *argument,
+			      long timeout)
 {
 	struct efistore_call call = {
 		.session = caller->session,
 		.origin = EFISTORE_ORIGIN_CALLER,
-		.timeout_ms = argument->timeout_ms,
+		.timeout = timeout,
 		.size = argument->size,
 	};
 	int ret;
@@ -135,6 +138,7 @@ static int communicate_copied(struct caller *caller, struct efistore_communicate
 
 static long communicate(struct caller *caller, struct efistore_communicate __user *user)
 {
+	u32 timeout_ms = READ_ONCE(efistore_timeout_ms);
 	struct efistore_communicate argument;
 	long left;
 	int ret;
@@ -143,12 +147,14 @@ static long communicate(struct caller *caller, struct efistore_communicate __use
 		return -EFAULT;
 	if (argument.size < EFISTORE_FRAME_MIN || argument.size > efistore_buffer_size)
 		return -EMSGSIZE;
-	/* Not a mutex: the freezer could not stop who waits for one. */
+	if (argument.timeout_ms)
+		timeout_ms = min(timeout_ms, argument.timeout_ms);
+	/* Not a mutex: the freezer could not stop who waits for one. Both waits have one end. */
 	left = efistore_wait_event(caller->idle, !test_and_set_bit_lock(CALL_RUNS, &caller->flags),
-				   msecs_to_jiffies(READ_ONCE(efistore_timeout_ms)));
+				   msecs_to_jiffies(timeout_ms));
 	if (left <= 0)
 		return left < 0 ? -EINTR : -ETIMEDOUT;
-	ret = communicate_copied(caller, &argument);
+	ret = communicate_copied(caller, &argument, left);
 	clear_bit_unlock(CALL_RUNS, &caller->flags);
 	wake_up(&caller->idle);
 	if (!ret && copy_to_user(user, &argument, sizeof(argument)))
@@ -165,6 +171,9 @@ static long caller_ioctl(struct file *file, unsigned int command, unsigned long 
 	case EFISTORE_IOC_INFO:
 		return efistore_ioctl_info(user, &caller->told);
 	case EFISTORE_IOC_COMMUNICATE:
+		/* As for write(2): what cannot put a request into its buffer has none. */
+		if (!(file->f_mode & FMODE_WRITE))
+			return -EBADF;
 		return communicate(caller, user);
 	default:
 		return -ENOTTY;

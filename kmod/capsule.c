@@ -4,6 +4,7 @@
  * capsule is written from its begin, in pieces of any size; its header says where it ends, and the
  * write that brings the end hands it over. After an error, and after the end, writes get EIO.
  */
+#include <linux/atomic.h>
 #include <linux/efi.h>
 #include <linux/fs.h>
 #include <linux/minmax.h>
@@ -18,6 +19,8 @@
 #include "frame.h"
 
 #define PIECE_MAX SZ_64K
+/* Open files. The daemon takes one upload at a time; this is for those who try. */
+#define UPLOADS_MAX 16
 
 static const efi_guid_t management_guid = EFISTORE_MANAGEMENT_GUID;
 
@@ -45,6 +48,8 @@ struct upload {
 	u32 received;
 	u32 total;
 };
+
+static atomic_t open_uploads = ATOMIC_INIT(0);
 
 static u32 piece_max(void)
 {
@@ -189,7 +194,7 @@ static ssize_t capsule_write(struct file *file, const char __user *bytes, size_t
 
 	if (!count)
 		return 0;
-	/* Two writers make no capsule, and who waited for a mutex could not be frozen. */
+	/* Two writers make no capsule. */
 	if (!mutex_trylock(&upload->mutex))
 		return -EBUSY;
 	if (upload->state == UPLOAD_DONE || upload->state == UPLOAD_FAILED) {
@@ -216,6 +221,12 @@ static bool incomplete(const struct upload *upload)
 	       (upload->state == UPLOAD_HEADER && upload->received);
 }
 
+static void upload_free(struct upload *upload)
+{
+	kfree(upload);
+	atomic_dec(&open_uploads);
+}
+
 /* close(2) of the last descriptor tells who closes too early; others may still write. */
 static int capsule_flush(struct file *file, fl_owner_t owner)
 {
@@ -232,20 +243,29 @@ static int capsule_release(struct inode *inode, struct file *file)
 		pr_err("capsule: closed before its end\n");
 	/* The end of the session is what cancels: it needs neither memory nor an answer. */
 	efistore_session_close(upload->session);
-	kfree(upload);
+	upload_free(upload);
 	return 0;
 }
 
 static int capsule_open(struct inode *inode, struct file *file)
 {
-	struct upload *upload = kzalloc(sizeof(*upload), GFP_KERNEL_ACCOUNT);
+	struct upload *upload;
 
-	if (!upload)
+	if (!efistore_loaded())
+		return -ENODEV;
+	if (atomic_inc_return(&open_uploads) > UPLOADS_MAX) {
+		atomic_dec(&open_uploads);
+		return -ENFILE;
+	}
+	upload = kzalloc(sizeof(*upload), GFP_KERNEL_ACCOUNT);
+	if (!upload) {
+		atomic_dec(&open_uploads);
 		return -ENOMEM;
+	}
 	mutex_init(&upload->mutex);
 	upload->session = efistore_session_open();
 	if (!upload->session) {
-		kfree(upload);
+		upload_free(upload);
 		return -ENOMEM;
 	}
 	file->private_data = upload;

@@ -27,7 +27,9 @@ extern unsigned int efistore_max_callers;
 extern unsigned int efistore_max_requests;
 
 /**
- * efistore_wait_event - wait in a way that kill, timeout and the freezer of suspend can end
+ * efistore_wait_event - wait in a way that kill, timeout and the freezers can end
+ *
+ * Only for who holds no lock of the kernel: one that is frozen keeps it.
  *
  * Returns what is left of @timeout (jiffies, at least 1) once @condition holds, 0 when it ran out,
  * -ERESTARTSYS when the task is being killed.
@@ -53,7 +55,7 @@ struct efistore_session {
  * struct efistore_call - a request from a file of the module, and then its reply
  * @session: whose request; NULL for the kernel's variable operations
  * @origin: EFISTORE_ORIGIN_*
- * @timeout_ms: how long to wait, at most the module's own timeout; 0: that one
+ * @timeout: how long to wait, in jiffies; 0: the module's own timeout
  * @patient: survives a restart of the daemon while it is not taken
  * @repeatable: and when it is taken, too: asking twice is the same as asking once
  * @frame: the request, from kvmalloc(); efistore_call() takes it over. Then the reply, or NULL
@@ -62,20 +64,28 @@ struct efistore_session {
 struct efistore_call {
 	struct efistore_session *session;
 	u32 origin;
-	u32 timeout_ms;
+	long timeout;
 	bool patient;
 	bool repeatable;
 	void *frame;
 	u32 size;
 };
 
-/* mm.c */
+/* main.c */
+bool efistore_loaded(void);
+
+/* power.c */
+int efistore_power_init(void);
+void efistore_power_exit(void);
+
+/* mm.c and queue.c */
 int efistore_mm_init(void);
 void efistore_mm_exit(void);
 int efistore_call(struct efistore_call *call);
 struct efistore_session *efistore_session_open(void);
 void efistore_session_close(struct efistore_session *session);
 void efistore_get_info(struct efistore_info *info);
+bool efistore_daemon_gone(void);
 u64 efistore_changes(void);
 long efistore_ioctl_info(void __user *argument, u64 *told);
 
@@ -94,6 +104,7 @@ extern const struct kernel_param_ops efistore_efivars_param;
 int efistore_efivars_init(void);
 void efistore_efivars_exit(void);
 void efistore_efivars_update(void);
+void efistore_efivars_look(void);
 bool efistore_efivars_registered(void);
 
 /* esrt.c */
@@ -111,6 +122,7 @@ void efistore_capsule_exit(void);
 static inline int efistore_efivars_init(void) { return 0; }
 static inline void efistore_efivars_exit(void) { }
 static inline void efistore_efivars_update(void) { }
+static inline void efistore_efivars_look(void) { }
 static inline bool efistore_efivars_registered(void) { return false; }
 static inline int efistore_esrt_replace(const void *message, size_t size) { return -EOPNOTSUPP; }
 static inline void efistore_esrt_exit(void) { }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Registers with the kernel's EFI variables when a daemon is ready, and takes it back when neither
- * a daemon nor anybody who uses them is left. In between the module holds itself.
+ * a daemon, or hope of its return, nor anybody who uses them is left. In between the module holds
+ * itself.
  */
 #include <linux/efi.h>
 #include <linux/kobject.h>
@@ -10,6 +11,9 @@
 #include <linux/mutex.h>
 #include <linux/notifier.h>
 #include <linux/rcupdate.h>
+#include <linux/rwsem.h>
+#include <linux/security.h>
+#include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/sysfs.h>
 #include <linux/workqueue.h>
@@ -33,13 +37,17 @@ static void update(struct work_struct *work);
 /* Of the registration, and against users that begin while it changes. */
 DEFINE_MUTEX(efistore_efivars_mutex);
 /* Of a kernel thread, which has no signals: the kernel's functions give up on one. */
-static DECLARE_DELAYED_WORK(update_work, update);
+static DECLARE_WORK(update_work, update);
+/* Another one, so that to put it off never takes the first from those who wait for that. */
+static DECLARE_DELAYED_WORK(retry_work, update);
 
 /* Under efistore_efivars_mutex. */
 static enum mode mode = MODE_AUTO;
 static bool live;		/* between init and exit of the module */
 static bool registered;
 static bool took_generic;	/* the real firmware's operations are to be given back */
+static int outcome;		/* of the last change; 0, too, if there was none to make */
+static const char *told;	/* why operations stay registered, as the log has it already */
 static struct kobject *directory;	/* of the mount point, if it is ours */
 static struct efivars efivars;
 
@@ -64,6 +72,27 @@ static bool wanted(void)
 	return mode == MODE_ON || (mode == MODE_AUTO && !have_firmware() && efivarfs_can_wait());
 }
 
+#if defined(EFISTORE_HAVE_OPS_NOTIFIER) && defined(EFISTORE_HAVE_IS_AVAILABLE)
+/* What lockdep knows the lock by outlives the module, as the lock does. */
+static void init_notifier_lock(void)
+{
+#ifdef CONFIG_DEBUG_LOCK_ALLOC
+	struct {
+		struct lock_class_key key;
+		char name[sizeof("efivar_ops_nh")];
+	} *class = kzalloc(sizeof(*class), GFP_KERNEL);
+
+	if (!class)
+		return;
+	strscpy(class->name, "efivar_ops_nh", sizeof(class->name));
+	lockdep_register_key(&class->key);
+	__init_rwsem(&efivar_ops_nh.rwsem, class->name, &class->key);
+#else
+	__init_rwsem(&efivar_ops_nh.rwsem, NULL, NULL);
+#endif
+}
+#endif
+
 /*
  * Kernels from 6.8 on initialise this at an EFI boot only, but efivarfs takes its lock at every
  * mount. Nobody has before operations were registered.
@@ -75,17 +104,18 @@ static void init_notifier(void)
 
 	if (!initialised && !efi_enabled(EFI_BOOT) && !efivar_is_available() &&
 	    !rcu_access_pointer(efivar_ops_nh.head))
-		BLOCKING_INIT_NOTIFIER_HEAD(&efivar_ops_nh);
+		init_notifier_lock();
 	initialised = true;
 #endif
 }
 
+/* It stays until it is told to go: something else may be mounted there when the daemon goes. */
 static int make_mount_point(void)
 {
 	int ret;
 
 	/* An EFI boot has made both. */
-	if (efi_enabled(EFI_BOOT))
+	if (efi_enabled(EFI_BOOT) || directory)
 		return 0;
 	directory = efistore_dir_get();
 	if (!directory)
@@ -122,12 +152,13 @@ static int take_over(void)
 {
 	int ret;
 #ifdef EFISTORE_HAVE_GENERIC_OPS
-	struct file_system_type *held;
+	struct efistore_hold hold;
 
 	if (have_firmware()) {
-		ret = efistore_users_hold(&held);
+		ret = efistore_users_hold(&hold);
 		if (ret) {
-			pr_warn("efivars: the firmware's own variables are in use\n");
+			pr_warn("efivars: the firmware's own variables are in use: %s\n",
+				hold.reason);
 			return ret;
 		}
 		efivars_generic_ops_unregister();
@@ -136,7 +167,7 @@ static int take_over(void)
 			efivars_generic_ops_register();
 		else
 			took_generic = true;
-		efistore_users_release(held);
+		efistore_users_release(&hold);
 		return ret;
 	}
 #endif
@@ -144,13 +175,22 @@ static int take_over(void)
 	return ret;
 }
 
-static void register_operations(void)
+static int register_operations(void)
 {
+	bool had_directory = directory;
 	int ret;
 
+	/*
+	 * Whoever is root would show the kernel other variables than the firmware's. None of the
+	 * reasons that lockdown knows is this one; that of the calls of the firmware is nearest.
+	 */
+	if (efi_enabled(EFI_BOOT) && security_locked_down(LOCKDOWN_EFI_TEST)) {
+		pr_warn("efivars: the kernel is locked down: the firmware's variables stay\n");
+		return -EPERM;
+	}
 	/* Kept until the operations are out of the kernel's reach. */
 	if (!try_module_get(THIS_MODULE))
-		return;
+		return -ENODEV;
 	ret = make_mount_point();
 	if (ret)
 		goto put;
@@ -159,32 +199,39 @@ static void register_operations(void)
 	if (ret)
 		goto remove;
 	WRITE_ONCE(registered, true);
-	return;
+	told = NULL;
+	efistore_users_begin();
+	return 0;
 remove:
-	remove_mount_point();
+	if (!had_directory)
+		remove_mount_point();
 put:
 	pr_warn("efivars: not registered: %d\n", ret);
 	module_put(THIS_MODULE);
+	return ret;
 }
 
 static int unregister_operations(void)
 {
-	struct file_system_type *held;
+	struct efistore_hold hold;
 	int ret;
 
-	ret = efistore_users_hold(&held);
-	if (ret)
+	ret = efistore_users_hold(&hold);
+	if (ret) {
+		if (hold.reason != told)
+			pr_notice("efivars: still registered: %s\n", hold.reason);
+		told = hold.reason;
 		return ret;
+	}
 	ret = efivars_unregister(&efivars);
 #ifdef EFISTORE_HAVE_GENERIC_OPS
 	if (!ret && took_generic)
 		efivars_generic_ops_register();
 #endif
-	efistore_users_release(held);
+	efistore_users_release(&hold);
 	if (ret)
 		return ret;
 	took_generic = false;
-	remove_mount_point();
 	WRITE_ONCE(registered, false);
 	module_put(THIS_MODULE);
 	return 0;
@@ -197,20 +244,31 @@ static void update(struct work_struct *work)
 
 	mutex_lock(&efistore_efivars_mutex);
 	efistore_get_info(&info);
-	if (live && !registered && wanted() && (info.flags & EFISTORE_READY_READ))
-		register_operations();
-	else if (registered && (mode == MODE_OFF || !(info.flags & EFISTORE_ATTACHED)))
-		again = unregister_operations() != 0;
+	outcome = 0;
+	if (live && !registered && wanted() && (info.flags & EFISTORE_READY_READ)) {
+		outcome = register_operations();
+	} else if (registered && (!wanted() || efistore_daemon_gone())) {
+		outcome = unregister_operations();
+		again = outcome;
+	}
+	if (!registered && mode == MODE_OFF)
+		remove_mount_point();
 	mutex_unlock(&efistore_efivars_mutex);
 	if (again)
-		mod_delayed_work(system_wq, &update_work, USERS_LOOK);
+		queue_delayed_work(system_wq, &retry_work, USERS_LOOK);
 }
 
 /* Makes the registration what daemon and parameter ask for, if it can be; returns when it is. */
 void efistore_efivars_update(void)
 {
-	mod_delayed_work(system_wq, &update_work, 0);
-	flush_delayed_work(&update_work);
+	efistore_efivars_look();
+	flush_work(&update_work);
+}
+
+/* The same, but does not wait. */
+void efistore_efivars_look(void)
+{
+	queue_work(system_wq, &update_work);
 }
 
 bool efistore_efivars_registered(void)
@@ -218,6 +276,7 @@ bool efistore_efivars_registered(void)
 	return READ_ONCE(registered);
 }
 
+/* An error leaves everything as it was. */
 static int set_mode(const char *value, const struct kernel_param *parameter)
 {
 	int now = sysfs_match_string(mode_names, value), before;
@@ -228,16 +287,19 @@ static int set_mode(const char *value, const struct kernel_param *parameter)
 	mutex_lock(&efistore_efivars_mutex);
 	before = mode;
 	mode = now;
+	told = NULL;
 	mutex_unlock(&efistore_efivars_mutex);
 	/* While the module is loaded there is nothing to do yet. */
 	if (!READ_ONCE(live))
 		return 0;
 	efistore_efivars_update();
 	mutex_lock(&efistore_efivars_mutex);
-	if (now == MODE_OFF && registered) {
+	if (registered && !wanted())
+		ret = outcome ?: -EBUSY;
+	else if (!registered && wanted())
+		ret = outcome;
+	if (ret)
 		mode = before;
-		ret = -EBUSY;
-	}
 	mutex_unlock(&efistore_efivars_mutex);
 	return ret;
 }
@@ -269,6 +331,8 @@ void efistore_efivars_exit(void)
 	mutex_lock(&efistore_efivars_mutex);
 	WRITE_ONCE(live, false);
 	mutex_unlock(&efistore_efivars_mutex);
-	cancel_delayed_work_sync(&update_work);
+	cancel_work_sync(&update_work);
+	cancel_delayed_work_sync(&retry_work);
+	remove_mount_point();
 	efistore_users_exit();
 }

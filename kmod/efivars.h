@@ -10,7 +10,20 @@
 #include <linux/types.h>
 
 struct file_system_type;
+struct module;
 struct mutex;
+
+/**
+ * struct efistore_hold - users of the kernel's EFI variables that are kept away
+ * @efivarfs: out of the kernel's list of file systems
+ * @pstore: efi_pstore, which does not use them and cannot begin to
+ * @reason: why they could not be kept away, for the log
+ */
+struct efistore_hold {
+	struct file_system_type *efivarfs;
+	struct module *pstore;
+	const char *reason;
+};
 
 extern const struct efivar_operations efistore_operations;
 
@@ -19,7 +32,8 @@ extern struct mutex efistore_efivars_mutex;
 
 int efistore_users_init(void);
 void efistore_users_exit(void);
-int efistore_users_hold(struct file_system_type **held);
-void efistore_users_release(struct file_system_type *held);
+int efistore_users_hold(struct efistore_hold *hold);
+void efistore_users_release(struct efistore_hold *hold);
+void efistore_users_begin(void);
 
 #endif /* EFISTORE_EFIVARS_H */

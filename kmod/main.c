@@ -4,6 +4,7 @@
  *
  * Parameters, loading and unloading.
  */
+#include <asm/barrier.h>
 #include <linux/minmax.h>
 #include <linux/mm.h>
 #include <linux/module.h>
@@ -67,6 +68,15 @@ module_param_cb(efivars, &efistore_efivars_param, NULL, 0644);
 MODULE_PARM_DESC(efivars, "register with the kernel's EFI variables: off, on, auto (default)");
 #endif
 
+static bool loaded;
+
+/* Whether the module can no longer fail to load, and leave an open file behind. */
+bool efistore_loaded(void)
+{
+	/* Pairs with the end of efistore_init(). */
+	return smp_load_acquire(&loaded);
+}
+
 static int __init efistore_init(void)
 {
 	int ret;
@@ -76,20 +86,28 @@ static int __init efistore_init(void)
 	ret = efistore_efivars_init();
 	if (ret)
 		return ret;
-	ret = efistore_caller_init();
+	ret = efistore_power_init();
 	if (ret)
 		goto efivars;
+	ret = efistore_caller_init();
+	if (ret)
+		goto power;
 	ret = efistore_capsule_init();
 	if (ret)
 		goto caller;
+	/* The last that can fail, so that nobody has it open when it does. */
 	ret = efistore_mm_init();
 	if (ret)
 		goto capsule;
+	/* Pairs with efistore_loaded(). */
+	smp_store_release(&loaded, true);
 	return 0;
 capsule:
 	efistore_capsule_exit();
 caller:
 	efistore_caller_exit();
+power:
+	efistore_power_exit();
 efivars:
 	efistore_efivars_exit();
 	return ret;
@@ -102,6 +120,7 @@ static void __exit efistore_exit(void)
 	efistore_mm_exit();
 	efistore_capsule_exit();
 	efistore_caller_exit();
+	efistore_power_exit();
 	efistore_efivars_exit();
 	efistore_esrt_exit();
 }

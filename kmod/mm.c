@@ -227,6 +227,19 @@ static ssize_t mm_write(struct file *file, const char __user *buffer, size_t cou
 	return ret ?: count;
 }
 
+/* EFISTORE_IOC_INFO of both nodes; @told is where the file remembers its changes. */
+long efistore_ioctl_info(void __user *argument, u64 *told)
+{
+	struct efistore_info info;
+
+	efistore_get_info(&info);
+	if (copy_to_user(argument, &info, sizeof(info)))
+		return -EFAULT;
+	if (told)
+		WRITE_ONCE(*told, info.changes);
+	return 0;
+}
+
 static __poll_t mm_poll(struct file *file, poll_table *table)
 {
 	poll_wait(file, &efistore_reader_wq, table);
@@ -261,14 +274,7 @@ static struct miscdevice mm_device = {
 
 int efistore_mm_init(void)
 {
-	int ret = efistore_queue_init();
-
-	if (ret)
-		return ret;
-	ret = misc_register(&mm_device);
-	if (ret)
-		efistore_queue_exit();
-	return ret;
+	return misc_register(&mm_device);
 }
 
 void efistore_mm_exit(void)

@@ -25,8 +25,9 @@ enum efistore_state {
  * struct efistore_request - one call, from its caller to the daemon and back
  *
  * The caller holds one reference, a reader of the queue another while it copies. What may change
- * after the request was queued (@link, @id, @state, @error, @reply, @reply_size) is under the
- * queue's lock; @frame is private to the module and never changes.
+ * after the request was queued (@link, @id, @state, @error, @repeated, @reply, @reply_size) is
+ * under the queue's lock; @frame is private to the module and never changes. @repeated: a daemon
+ * went with it, and it was queued for the next one.
  */
 struct efistore_request {
 	struct kref references;
@@ -37,6 +38,7 @@ struct efistore_request {
 	int error;
 	bool patient;
 	bool repeatable;
+	bool repeated;
 	struct efistore_session *session;
 	u64 session_id;
 	u32 origin;
@@ -61,8 +63,10 @@ struct efistore_message {
 	u64 id;
 };
 
-int efistore_queue_init(void);
 void efistore_queue_exit(void);
+void efistore_queue_shutdown(void);
+void efistore_queue_sleep(void);
+void efistore_queue_wake(void);
 int efistore_attach(void);
 void efistore_detach(void);
 void efistore_note_reader(void);

@@ -6,17 +6,18 @@
 #include <linux/cred.h>
 #include <linux/jiffies.h>
 #include <linux/mm.h>
-#include <linux/reboot.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
-#include <linux/uaccess.h>
 #include <linux/workqueue.h>
 
 #include "mm.h"
 
 /* Requests of the kernel itself that find room when callers have filled the queue. */
 #define KERNEL_ROOM 8
+/* How long a suspend waits for answers to the kernel's requests, and then for another request. */
+#define SLEEP_WAIT (5 * HZ)
+#define SLEEP_QUIET msecs_to_jiffies(20)
 
 static void restart_expired(struct work_struct *work);
 
@@ -27,12 +28,17 @@ static struct {
 	struct list_head taken;
 	struct list_head closed;
 	unsigned int outstanding;	/* in queued and taken */
+	unsigned int of_kernel;		/* those among them whose callers may hold locks */
+	u64 of_kernel_ever;
 	u64 last_id;
 	u64 last_session;
 	u64 attachments;		/* the present daemon's number, or the last one's */
 	bool attached;
 	bool expected;			/* no daemon, but it went so lately that it may be back */
 	bool shutdown;
+	bool asleep;			/* the system suspends, is suspended, or resumes */
+	bool unresponsive;		/* the daemon let a request of the EFI variables time out */
+	u64 try_at;			/* when it is given the next one all the same, in jiffies */
 	struct pid *daemon;		/* the thread group that opened the node, or read last */
 	u32 ready;
 	u64 changes;
@@ -45,6 +51,7 @@ static struct {
 
 DECLARE_WAIT_QUEUE_HEAD(efistore_reader_wq);
 DECLARE_WAIT_QUEUE_HEAD(efistore_changes_wq);
+static DECLARE_WAIT_QUEUE_HEAD(quiet_wq);
 static DECLARE_DELAYED_WORK(restart_work, restart_expired);
 
 static void request_free(struct kref *references)
@@ -80,11 +87,24 @@ static struct efistore_request *request_new(const struct efistore_call *call)
 	return request;
 }
 
-/* Under the lock: takes the request out of the lists and gives its caller the outcome. */
-static void request_finish(struct efistore_request *request, int error)
+static bool of_kernel(const struct efistore_request *request)
+{
+	return request->origin != EFISTORE_ORIGIN_CALLER;
+}
+
+/* Under the lock: takes the request out of the lists. */
+static void request_remove(struct efistore_request *request)
 {
 	list_del_init(&request->link);
 	queue.outstanding--;
+	if (of_kernel(request) && !--queue.of_kernel)
+		wake_up_all(&quiet_wq);
+}
+
+/* Under the lock: gives its caller the outcome, too. */
+static void request_finish(struct efistore_request *request, int error)
+{
+	request_remove(request);
 	request->error = error;
 	WRITE_ONCE(request->state, EFISTORE_DONE);
 	wake_up(&request->answered);
@@ -98,12 +118,33 @@ static void finish_all(struct list_head *list, int error)
 		request_finish(request, error);
 }
 
+/* Under the lock: the daemon is left alone for as long as it was waited for. */
+static void leave_alone(void)
+{
+	queue.unresponsive = true;
+	queue.try_at = get_jiffies_64() + msecs_to_jiffies(READ_ONCE(efistore_timeout_ms));
+}
+
+/*
+ * Under the lock. Whoever may read a variable would else wait behind all others who do, each for
+ * the whole timeout. Now and then one request finds out whether the daemon is back.
+ */
+static bool hopeless(const struct efistore_request *request)
+{
+	if (request->origin != EFISTORE_ORIGIN_EFIVARS || !queue.attached || !queue.unresponsive)
+		return false;
+	if (time_before64(get_jiffies_64(), queue.try_at))
+		return true;
+	leave_alone();
+	return false;
+}
+
 static int request_submit(struct efistore_request *request)
 {
 	unsigned int limit = READ_ONCE(efistore_max_requests);
 	int ret = 0;
 
-	if (request->origin != EFISTORE_ORIGIN_CALLER)
+	if (of_kernel(request))
 		limit += KERNEL_ROOM;
 	spin_lock(&queue.lock);
 	if (queue.shutdown) {
@@ -113,11 +154,15 @@ static int request_submit(struct efistore_request *request)
 	} else if (queue.attached && queue.daemon == request->caller) {
 		/* It would wait for itself. */
 		ret = -EDEADLK;
-	} else if (queue.outstanding >= limit) {
+	} else if (queue.outstanding >= limit || (queue.asleep && of_kernel(request))) {
 		ret = -EBUSY;
+	} else if (hopeless(request)) {
+		ret = -ETIMEDOUT;
 	} else {
 		request->id = ++queue.last_id;
 		queue.outstanding++;
+		queue.of_kernel += of_kernel(request);
+		queue.of_kernel_ever += of_kernel(request);
 		list_add_tail(&request->link, &queue.queued);
 	}
 	spin_unlock(&queue.lock);
@@ -135,13 +180,28 @@ static int request_collect(struct efistore_request *request, long left)
 	if (request->state == EFISTORE_DONE) {
 		ret = request->error;
 	} else {
-		list_del_init(&request->link);
-		queue.outstanding--;
+		request_remove(request);
 		request->state = EFISTORE_ABANDONED;
 		ret = left < 0 ? -EINTR : -ETIMEDOUT;
+		if (!left && queue.attached && request->origin == EFISTORE_ORIGIN_EFIVARS)
+			leave_alone();
 	}
 	spin_unlock(&queue.lock);
 	return ret;
+}
+
+/*
+ * The kernel's requests come with locks held, its lock on all EFI variables or a file's: who is
+ * frozen meanwhile would keep them from those who are not.
+ */
+static long request_wait(struct efistore_request *request, long timeout)
+{
+	if (of_kernel(request))
+		return wait_event_killable_timeout(request->answered,
+						   READ_ONCE(request->state) == EFISTORE_DONE,
+						   timeout);
+	return efistore_wait_event(request->answered,
+				   READ_ONCE(request->state) == EFISTORE_DONE, timeout);
 }
 
 /**
@@ -153,9 +213,8 @@ static int request_collect(struct efistore_request *request, long left)
  */
 int efistore_call(struct efistore_call *call)
 {
-	u32 timeout_ms = READ_ONCE(efistore_timeout_ms);
+	long timeout = call->timeout ?: msecs_to_jiffies(READ_ONCE(efistore_timeout_ms));
 	struct efistore_request *request = request_new(call);
-	long left;
 	int ret;
 
 	if (!request) {
@@ -164,15 +223,9 @@ int efistore_call(struct efistore_call *call)
 		return -ENOMEM;
 	}
 	call->frame = NULL;
-	if (call->timeout_ms)
-		timeout_ms = min(timeout_ms, call->timeout_ms);
 	ret = request_submit(request);
-	if (!ret) {
-		left = efistore_wait_event(request->answered,
-					   READ_ONCE(request->state) == EFISTORE_DONE,
-					   msecs_to_jiffies(timeout_ms));
-		ret = request_collect(request, left);
-	}
+	if (!ret)
+		ret = request_collect(request, request_wait(request, timeout));
 	if (!ret) {
 		call->frame = request->reply;
 		call->size = request->reply_size;
@@ -225,6 +278,17 @@ void efistore_get_info(struct efistore_info *info)
 		info->flags |= EFISTORE_EFIVARS;
 }
 
+/* No daemon, and none is waited for. */
+bool efistore_daemon_gone(void)
+{
+	bool gone;
+
+	spin_lock(&queue.lock);
+	gone = !queue.attached && !queue.expected;
+	spin_unlock(&queue.lock);
+	return gone;
+}
+
 u64 efistore_changes(void)
 {
 	u64 changes;
@@ -233,19 +297,6 @@ u64 efistore_changes(void)
 	changes = queue.changes;
 	spin_unlock(&queue.lock);
 	return changes;
-}
-
-/* EFISTORE_IOC_INFO of both nodes; @told is where the file remembers its changes. */
-long efistore_ioctl_info(void __user *argument, u64 *told)
-{
-	struct efistore_info info;
-
-	efistore_get_info(&info);
-	if (copy_to_user(argument, &info, sizeof(info)))
-		return -EFAULT;
-	if (told)
-		WRITE_ONCE(*told, info.changes);
-	return 0;
 }
 
 /* Under the lock. */
@@ -267,6 +318,7 @@ int efistore_attach(void)
 	} else {
 		queue.attached = true;
 		queue.expected = false;
+		queue.unresponsive = false;
 		queue.attachments++;
 		set_daemon(task_tgid(current));
 	}
@@ -286,7 +338,10 @@ void efistore_note_reader(void)
 	spin_unlock(&queue.lock);
 }
 
-/* Under the lock: what can be asked again goes back to where it stood in the queue. */
+/*
+ * Under the lock: what can be asked again goes back to where it stood in the queue. Once only: it
+ * may be what the daemon died of.
+ */
 static void requeue_or_fail(void)
 {
 	struct efistore_request *request, *next;
@@ -299,6 +354,11 @@ static void requeue_or_fail(void)
 			request_finish(request, -ENOTCONN);
 			continue;
 		}
+		if (request->repeated) {
+			request_finish(request, -EIO);
+			continue;
+		}
+		request->repeated = true;
 		/* No id is given to two daemons. */
 		request->id = ++queue.last_id;
 		request->state = EFISTORE_QUEUED;
@@ -327,12 +387,17 @@ void efistore_detach(void)
 
 static void restart_expired(struct work_struct *work)
 {
+	bool gone;
+
 	spin_lock(&queue.lock);
 	if (!queue.attached) {
 		queue.expected = false;
 		finish_all(&queue.queued, -ENOTCONN);
 	}
+	gone = !queue.attached;
 	spin_unlock(&queue.lock);
+	if (gone)
+		efistore_efivars_look();
 }
 
 bool efistore_message_waits(void)
@@ -421,6 +486,7 @@ int efistore_answer(u64 id, void *frame, u32 size)
 	struct efistore_request *request;
 
 	spin_lock(&queue.lock);
+	queue.unresponsive = false;
 	request = find_taken(id);
 	if (request) {
 		request->reply = frame;
@@ -460,7 +526,7 @@ void efistore_add_changes(u64 count)
 }
 
 /* The machine goes down: whoever waits is let go, so that nothing hangs behind the daemon. */
-static int queue_reboot(struct notifier_block *block, unsigned long event, void *data)
+void efistore_queue_shutdown(void)
 {
 	spin_lock(&queue.lock);
 	queue.shutdown = true;
@@ -468,22 +534,54 @@ static int queue_reboot(struct notifier_block *block, unsigned long event, void 
 	finish_all(&queue.queued, -ESHUTDOWN);
 	finish_all(&queue.taken, -ESHUTDOWN);
 	spin_unlock(&queue.lock);
-	return NOTIFY_DONE;
 }
 
-static struct notifier_block reboot_block = {
-	.notifier_call = queue_reboot,
-	/* Before those who might still want to set a variable. */
-	.priority = INT_MAX,
-};
-
-int efistore_queue_init(void)
+static void finish_of_kernel(struct list_head *list, int error)
 {
-	return register_reboot_notifier(&reboot_block);
+	struct efistore_request *request, *next;
+
+	list_for_each_entry_safe(request, next, list, link)
+		if (of_kernel(request))
+			request_finish(request, error);
+}
+
+/* For a moment there has been no request of the kernel: one write(2) makes several of them. */
+static bool quiet(void)
+{
+	u64 before = READ_ONCE(queue.of_kernel_ever);
+
+	if (READ_ONCE(queue.of_kernel))
+		return false;
+	schedule_timeout_killable(SLEEP_QUIET);
+	return READ_ONCE(queue.of_kernel_ever) == before;
+}
+
+/*
+ * Before tasks are frozen: requests of the kernel that wait are answered, or end, and none begins.
+ * Those of callers are frozen with them.
+ */
+void efistore_queue_sleep(void)
+{
+	unsigned long end = jiffies + SLEEP_WAIT;
+
+	while (!quiet() && time_before(jiffies, end) && !fatal_signal_pending(current))
+		wait_event_killable_timeout(quiet_wq, !READ_ONCE(queue.of_kernel),
+					    max_t(long, end - jiffies, 1));
+	spin_lock(&queue.lock);
+	queue.asleep = true;
+	finish_of_kernel(&queue.queued, -EBUSY);
+	finish_of_kernel(&queue.taken, -EBUSY);
+	spin_unlock(&queue.lock);
+}
+
+void efistore_queue_wake(void)
+{
+	spin_lock(&queue.lock);
+	queue.asleep = false;
+	spin_unlock(&queue.lock);
 }
 
 void efistore_queue_exit(void)
 {
-	unregister_reboot_notifier(&reboot_block);
 	cancel_delayed_work_sync(&restart_work);
 }

@@ -244,7 +244,9 @@ end() {
   if command -v efistore >/dev/null; then
     efistore --store $store check >/tmp/check 2>&1 || { cat /tmp/check; fail "efistore check"; }
   fi
-  within 20 modprobe -r efistore || fail "cannot unload efistore"
+  # Nobody else is to come.
+  echo off >/sys/module/efistore/parameters/efivars
+  modprobe -r efistore || fail "cannot unload efistore"
 }
 
 no_trouble() {

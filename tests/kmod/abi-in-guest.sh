@@ -5,22 +5,19 @@
 # shellcheck source=tests/kmod/guest-lib.sh
 . /etc/guest-lib.sh
 
-# Whether the module was built with the kernel's EFI variables.
-with_efi() { [ -e /sys/module/efistore/parameters/efivars ]; }
-
 abi() {
   mm_abi || fail "mm_abi"
 }
 
 abi_of_other_buffers() {
   for size in 1 4000000000; do
-    rmmod efistore
+    expect 0 "unload" unload
     expect 0 "load" modprobe efistore buffer_size=$size restart_ms=300
     case $size in 1) wanted=8192 ;; *) wanted=16777216 ;; esac
     expect_text $wanted "buffer_size" "$(cat /sys/module/efistore/parameters/buffer_size)"
     mm_abi || fail "mm_abi with $wanted"
   done
-  rmmod efistore
+  expect 0 "unload" unload
   for wrong in timeout_ms=0 timeout_ms=x max_callers=0 max_requests=5000 restart_ms=-1; do
     expect error "load with $wrong" modprobe efistore $wrong
   done
@@ -35,7 +32,7 @@ load_and_unload() {
     start_peer -e 3:$round
     expect error "unload with a daemon" rmmod efistore
     stop_peer
-    expect 0 "unload" rmmod efistore
+    expect 0 "unload" unload
     expect 0 "load" modprobe efistore timeout_ms=3000 restart_ms=1000
   done
 }
@@ -75,6 +72,32 @@ esrt() {
   expect_logged "esrt: errno 22"
   expect_text 5 "count after a wrong table" "$(cat fw_resource_count)"
   cd /
+}
+
+# reads_at_once ENTRY: fails if one of its files is there before what stands in it.
+reads_at_once() {
+  until [ -e "$1/fw_version" ]; do [ ! -e /tmp/stop ] || return; done
+  read -r line <"$1/fw_version" || : >/tmp/early
+}
+
+esrt_is_whole_from_the_start() {
+  with_efi || return
+  rm -f /tmp/early /tmp/stop
+  for round in 1 2 3 4 5; do
+    reads_at_once "$EFI/esrt/entries/entry0" &
+    reads_at_once "$EFI/esrt/entries/entry1" &
+    reads_at_once "$EFI/esrt/entries/entry60" &
+    # The first table; then one that has more.
+    [ $((round % 2)) = 1 ] || start_peer -s 0 -e 1:1
+    start_peer -s 0 -e 128:2
+    : >/tmp/stop
+    wait
+    stop_peer
+    rm /tmp/stop
+    expect 0 "unload" unload
+    expect 0 "load" modprobe efistore
+  done
+  [ ! -e /tmp/early ] || fail "a file could not be read at once"
 }
 
 capsule_bytes() {
@@ -121,6 +144,16 @@ capsule_loader() {
   expect_error "Invalid argument" "a header size of 27" dd if=/tmp/wrong of=$node bs=256
   (printf 'abcdefghijklmnop\0\2\0\0\0\0\0\0\0\1\0\0'; head -c 228 /dev/zero) >/tmp/wrong
   expect_error "Invalid argument" "a header that is larger than all" dd if=/tmp/wrong of=$node bs=256
+  # So many may have it open.
+  stop_peer
+  start_peer -s 0 -c /tmp/uploaded
+  for n in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16; do sleep 1000 >$node & done
+  usleep 500000
+  expect error "opening it once more" sh -c "exec 3>$node"
+  kill $! && wait $!
+  expect 0 "opening it after one has gone" sh -c "exec 3>$node"
+  kill $(jobs -p)
+  wait
   # What the daemon says is what write says, and then it is over.
   for function in 32 33 34; do
     stop_peer
@@ -133,7 +166,7 @@ capsule_loader() {
   expect error "reading" dd if=$node of=/dev/null count=1
 }
 
-for name in abi abi_of_other_buffers load_and_unload esrt capsule_loader load; do
+for name in abi abi_of_other_buffers load_and_unload esrt esrt_is_whole_from_the_start capsule_loader load; do
   case " ${EFISTORE_TEST_ONLY:-$name} " in *" $name "*) run_test $name ;; esac
 done
 end_tests

@@ -84,7 +84,7 @@ mount_without_a_daemon() {
   # 6.1 keeps the operations while efivarfs is loaded; 6.12 has none without a daemon.
   stop_peer
   mkdir -p /tmp/mnt
-  sleep 2
+  sleep 2.5
   expect_error "not supported" "mount without a daemon" mount -t efivarfs none /tmp/mnt
 }
 
@@ -125,6 +125,80 @@ daemon_death_and_return() {
   grep -q "Input/output error" /tmp/written || fail "a write whose daemon died: $(cat /tmp/written)"
 }
 
+# What is mounted there stays, and so do the operations while a daemon may come back.
+restart_keeps_everything() {
+  start_peer
+  mount -t tmpfs none "$MOUNT" || fail "tmpfs"
+  : >"$MOUNT/shim"
+  stop_peer
+  expect_text 0x200 "flags without the daemon" "$(mm_call)"
+  sleep 2.6
+  expect_text 0x0 "flags long without it" "$(mm_call)"
+  [ -e "$MOUNT/shim" ] || fail "what was mounted there is gone"
+  start_peer
+  [ -e "$MOUNT/shim" ] || fail "what was mounted there is gone with the next daemon"
+  umount "$MOUNT"
+  # A mount that begins while there is no daemon.
+  stop_peer
+  mount_efivarfs >/tmp/output 2>&1 &
+  mounting=$!
+  usleep 500000
+  start_peer
+  wait $mounting || fail "a mount across a restart: $(cat /tmp/output)"
+  umount "$MOUNT"
+  old_kernel && rmmod efivarfs
+  stop_peer
+  expect 0 "off in between" parameter efivars off
+  expect_text 0x0 "flags after off" "$(mm_call)"
+  [ ! -d "$EFI" ] || fail "$EFI is left"
+  # Nor is one waited for that is not to be.
+  parameter efivars auto
+  parameter restart_ms 0
+  for n in 1 2 3 4 5 6 7 8 9 10; do
+    start_peer
+    stop_peer
+    expect_text 0x0 "flags without a wait" "$(mm_call)"
+  done
+}
+
+# What two daemons died of is not given to a third.
+poison() {
+  mount_after_peer
+  stop_peer
+  start_peer -m die:1
+  cat "$HELLO" >/tmp/read 2>&1 &
+  reader=$!
+  usleep 500000
+  start_peer -m die:1
+  timed wait $reader && fail "a read that killed two daemons"
+  took_between 0 1500 "it"
+  grep -q "Input/output error" /tmp/read || fail "a read that killed two daemons: $(cat /tmp/read)"
+  start_peer
+  expect 0 "a read of the third" cat "$HELLO"
+}
+
+# After one request without an answer nobody waits, but for one who tries now and then.
+unresponsive() {
+  mount_after_peer
+  stop_peer
+  start_peer -m hang:1
+  expect_error "Input/output error" "no answer" timed cat "$HELLO"
+  took_between 2500 5000 "it"
+  for n in 1 2 3 4 5; do
+    expect_error "Input/output error" "at once" timed cat "$HELLO"
+    took_between 0 500 "it"
+  done
+  sleep 3
+  expect 0 "the next try" cat "$HELLO"
+  expect 0 "and all others" cat "$HELLO"
+  for back in answer another; do
+    start_peer -m hang:1
+    expect_error "Input/output error" "no answer" cat "$HELLO"
+    case $back in answer) mm_call 100 >/dev/null ;; another) start_peer ;; esac
+    expect 0 "a read after $back" cat "$HELLO"
+  done
+}
+
 trap_2_notifier_is_initialised() {
   mount_after_peer
   for n in 1 2 3 4; do
@@ -141,8 +215,9 @@ trap_3_unload_while_mounted() {
   expect error "unload with a daemon" rmmod efistore
   stop_peer
   expect error "unload while mounted" rmmod efistore
-  sleep 2.2
+  sleep 2.6
   expect error "unload while mounted, later" rmmod efistore
+  expect_kernel "still registered: efivarfs is"
   expect_error "Input/output error" "and it can be read" cat "$HELLO"
   umount "$MOUNT"
   old_kernel && rmmod efivarfs
@@ -246,32 +321,44 @@ trap_6_daemon_touches_efivarfs() {
   expect_logged "touch: -1 errno 5 after [0-9]\{1,3\} ms"
 }
 
-trap_7_freezing_with_requests_pending() {
-  mount_after_peer
-  stop_peer
-  start_peer -m slow:1 -t 2500
-  # The time of the test itself, 5 s, counts, unlike that of a real suspend.
-  parameter timeout_ms 20000
-  echo freezer >/sys/power/pm_test
-  cat "$HELLO" >/tmp/read 2>&1 &
-  reader=$!
-  mm_call 100 >/tmp/called 2>&1 &
-  caller=$!
-  usleep 500000
-  # Of what cannot be frozen it says so after 20 s.
-  expect 0 "suspend" sh -c "echo mem >/sys/power/state"
-  wait $reader || fail "the read: $(cat /tmp/read)"
-  wait $caller || fail "the call: $(cat /tmp/called)"
-  echo none >/sys/power/pm_test
-}
+pstores() { dmesg | grep -c "as persistent store"; }
 
+# efi_pstore keeps the operations only where it was asked for, and that is said.
 trap_8_efi_pstore() {
   start_peer
+  before=$(pstores)
   modprobe efi_pstore || return
+  expect_kernel "efi_pstore is disabled"
+  expect_text "$before" "backends" "$(pstores)"
   expect 0 "mount" mount_efivarfs
   umount "$MOUNT"
   old_kernel && rmmod efivarfs
+  expect 0 "off with efi_pstore loaded" parameter efivars off
+  rmmod efi_pstore
+  # It was there first, as it is where everything is loaded at the start.
+  modprobe efi_pstore
+  parameter efivars auto
+  [ -d "$MOUNT" ] || fail "not registered"
+  expect_text "$before" "backends" "$(pstores)"
+  expect 0 "off with efi_pstore loaded first" parameter efivars off
+  rmmod efi_pstore
+  parameter efivars auto
+  modprobe efi_pstore pstore_disable=N
+  expect_text $((before + 1)) "backends" "$(pstores)"
   expect error "off under efi_pstore" parameter efivars off
+  expect_kernel "still registered: efi_pstore uses them"
+  expect error "unload under efi_pstore" rmmod efistore
+  stop_peer
+  sleep 2.6
+  expect_text 0x200 "flags under efi_pstore" "$(mm_call)"
+  start_peer
+  if ! old_kernel; then
+    echo Y >/sys/module/efi_pstore/parameters/pstore_disable
+    expect 0 "off after its parameter" parameter efivars off
+    parameter efivars auto
+    echo N >/sys/module/efi_pstore/parameters/pstore_disable
+    expect error "off after its parameter again" parameter efivars off
+  fi
   rmmod efi_pstore
   expect 0 "off" parameter efivars off
 }
@@ -307,6 +394,9 @@ trap_12_directory_only_when_needed() {
   start_peer
   expect_text 64 "fw_platform_size" "$(cat "$EFI/fw_platform_size")"
   stop_peer
+  sleep 2.6
+  [ -d "$EFI" ] || fail "$EFI is gone with the daemon"
+  expect 0 "off" parameter efivars off
   [ ! -d "$EFI" ] || fail "$EFI is left"
 }
 
@@ -345,10 +435,10 @@ lying_daemon() {
 }
 
 for name in mode_off mode_at_load only_when_ready file_operations mount_without_a_daemon \
-  daemon_death_and_return trap_2_notifier_is_initialised trap_3_unload_while_mounted \
+  daemon_death_and_return restart_keeps_everything poison unresponsive trap_2_notifier_is_initialised trap_3_unload_while_mounted \
   trap_3_unregister_with_a_context trap_3_unregister_against_mount trap_4_listing_is_whole_or_none \
   trap_5_others_wait_but_can_be_killed trap_6_daemon_touches_efivarfs \
-  trap_7_freezing_with_requests_pending trap_8_efi_pstore trap_9_statuses trap_10_long_names \
+  trap_8_efi_pstore trap_9_statuses trap_10_long_names \
   trap_11_changes_elsewhere trap_12_directory_only_when_needed lying_daemon; do
   case " ${EFISTORE_TEST_ONLY:-$name} " in *" $name "*) run_test $name ;; esac
 done

@@ -9,7 +9,7 @@ test=$EFISTORE_TEST_END
 modprobe efistore timeout_ms=100000 restart_ms=100000
 start_peer
 if [ "$test" = panic ]; then
-  modprobe efi_pstore || exit 1
+  modprobe efi_pstore pstore_disable=N || exit 1
   dmesg | grep -q "efi.* as persistent store" || exit 1
 fi
 mount_efivarfs || exit 1

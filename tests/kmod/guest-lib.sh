@@ -60,6 +60,15 @@ write_variable() {
   dd if=/tmp/variable of="$MOUNT/$1-$GLOBAL" bs=100
 }
 
+# Whether the module was built with the kernel's EFI variables.
+with_efi() { [ -e /sys/module/efistore/parameters/efivars ]; }
+
+# unload: the module at once, which would wait for a daemon to come back.
+unload() {
+  ! with_efi || parameter efivars off
+  rmmod efistore
+}
+
 parameter() { echo "$2" >"/sys/module/efistore/parameters/$1"; }
 
 mounted() { grep -q " $MOUNT efivarfs " /proc/mounts; }
@@ -81,6 +90,9 @@ took_between() {
   [ "$took" -ge "$1" ] && [ "$took" -le "$2" ] || fail "$3: $took ms, not $1 to $2"
 }
 
+# expect_kernel TEXT: in the kernel's log.
+expect_kernel() { dmesg | grep -q "$1" || fail "the kernel did not say \"$1\": $(dmesg | tail -n 4)"; }
+
 no_complaint() {
   dmesg | grep -E 'BUG:|WARNING:|Oops|INFO: (task|trying|lockdep)|possible (recursive|circular)|general protection|unable to handle' &&
     fail "the kernel complains"
@@ -95,6 +107,7 @@ run_test() {
   stop_peer
   for mount in $(grep ' efivarfs ' /proc/mounts | cut -d' ' -f2); do umount "$mount" || fail "umount"; done
   old_kernel && [ -d /sys/module/efivarfs ] && rmmod efivarfs
+  ! with_efi || parameter efivars off 2>/dev/null
   tries=0
   while [ -d /sys/module/efistore ] && [ $tries -lt 40 ]; do
     rmmod efistore 2>/dev/null || usleep 100000

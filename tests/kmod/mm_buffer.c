@@ -52,6 +52,26 @@ static void test_mapping(uint32_t size) {
   close(fd);
 }
 
+// Who may only read sees the buffer, and what it is told; who may only write may ask.
+static void test_access_modes(uint32_t size) {
+  int fd = open(CALLER_NODE, O_RDONLY | O_CLOEXEC);
+  uint8_t* map = mmap(NULL, size, PROT_READ, MAP_SHARED, fd, 0);
+  CHECK(map != MAP_FAILED);
+  CHECK_EQ(0, map[size - 1]);
+  CHECK_EQ(-1, mprotect(map, size, PROT_READ | PROT_WRITE));
+  munmap(map, size);
+  CHECK(mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED);
+  CHECK(mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED);
+  CHECK_EQ(EINVAL, errno);
+  CHECK_EQ(size, info_of(fd).buffer_size);
+  uint32_t replied = 64;
+  CHECK_EQ(EBADF, communicate(fd, &replied, 0));
+  close(fd);
+  fd = open(CALLER_NODE, O_WRONLY | O_CLOEXEC);
+  CHECK_EQ(ENOTCONN, communicate(fd, &replied, 0));
+  close(fd);
+}
+
 static void test_reading_and_writing(uint32_t size) {
   int fd = open(CALLER_NODE, O_RDWR | O_CLOEXEC);
   uint8_t bytes[16] = "0123456789abcde";
@@ -81,6 +101,7 @@ static void test_reading_and_writing(uint32_t size) {
 
 void test_buffers(uint32_t size) {
   test_mapping(size);
+  test_access_modes(size);
   test_reading_and_writing(size);
 }
 
@@ -224,7 +245,39 @@ static void test_one_file_two_threads(void) {
   close(mm);
 }
 
+static void* call_slowly(void* argument) {
+  uint32_t size = 64;
+  communicate(((struct shared_call*)argument)->fd, &size, 0);
+  return NULL;
+}
+
+// The wait for another call of the file counts, too.
+static void test_one_deadline(void) {
+  int mm = open(MM_NODE, O_RDWR | O_CLOEXEC);
+  pid_t pid = fork();
+  if (pid == 0) {
+    close(mm);
+    struct shared_call shared = {.fd = open(CALLER_NODE, O_RDWR | O_CLOEXEC)};
+    pthread_t thread;
+    pthread_create(&thread, NULL, call_slowly, &shared);
+    sleep_ms(300);
+    uint32_t size = 64;
+    int64_t begin = now_ms();
+    int error = communicate(shared.fd, &size, 200);
+    int64_t took = now_ms() - begin;
+    _exit(error != ETIMEDOUT ? 210 : took < 200 || took > 1500);
+  }
+  if (read(mm, &message, sizeof(message)) < 0) {
+    die("read");
+  }
+  int status = 0;
+  waitpid(pid, &status, 0);
+  CHECK_EQ(0, status);
+  close(mm);
+}
+
 void test_attacks(uint32_t size) {
+  test_one_deadline();
   test_double_fetch(size);
   test_one_file_two_threads();
 }

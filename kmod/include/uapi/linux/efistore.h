@@ -40,7 +40,7 @@ struct efistore_info {
 /**
  * struct efistore_communicate - the argument of EFISTORE_IOC_COMMUNICATE
  * @size: bytes of the request at the begin of the buffer; of the reply, when the call returns
- * @timeout_ms: how long to wait for the reply, at most the module's own timeout; 0: that one
+ * @timeout_ms: how long the whole call may take, at most the module's own timeout; 0: that one
  */
 struct efistore_communicate {
 	__u32 size;
@@ -52,6 +52,10 @@ struct efistore_communicate {
 /*
  * Has the request in this file's buffer answered there. The request is copied out of the caller's
  * reach at once; the buffer changes only when the reply is complete.
+ *
+ * The file must be open for writing, else EBADF: all that one for reading can do is to look at its
+ * buffer, EFISTORE_IOC_INFO and poll(2). That is not what permits a request: the MM side judges
+ * each by who asks, and may permit changes to some and reads to others.
  *
  * ENOTCONN: there is no daemon, or it went without an answer. EMSGSIZE: size, or the reply's, is
  * not between 24 and the buffer's. ETIMEDOUT: no answer in time; the request may still be carried
