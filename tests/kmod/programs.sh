@@ -11,7 +11,7 @@ need_programs() {
   for program in mm_abi mm_load mm_peer mm_call mm_close_early fs_hold; do
     local sources=("$tests/$program.c" "$tests/node.c")
     [ $program != mm_abi ] || sources+=("$tests/mm_buffer.c")
-    "$1" -std=gnu11 -D_GNU_SOURCE -O1 -g -Wall -Wextra -Werror -static -pthread \
+    "$1" -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -O1 -g -Wall -Wextra -Werror -static -pthread \
       -I"$source/kmod/include/uapi" -o "$output/$program" "${sources[@]}"
     programs+=(-f "$output/$program:/bin/$program")
   done
