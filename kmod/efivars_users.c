@@ -71,8 +71,9 @@ static bool is_set(const struct kernel_param *disable)
 
 /*
  * efi_pstore writes what is left of a crash, where no daemon can be waited for: this module's
- * operations refuse that. So it is not to begin with them, unless its own parameter asks for it,
- * which is read after this.
+ * operations refuse that. So it is not to begin with them, unless it is loaded with its parameter.
+ * That is left alone then: an efi_pstore that is disabled, and enabled while its parameters are
+ * read, begins twice, and never ends (6.12).
  */
 static void pstore_comes(const struct module *module)
 {
@@ -80,6 +81,9 @@ static void pstore_comes(const struct module *module)
 
 	pstore_began = false;
 	if (!efistore_efivars_registered() || !disable)
+		return;
+	/* They have not been read yet, so that they are still in one piece. */
+	if (strstr(module->args, "pstore_disable") || strstr(module->args, "pstore-disable"))
 		return;
 	*(bool *)disable->arg = true;
 	pr_info("efivars: efi_pstore is disabled: it could write nothing through a daemon\n");
