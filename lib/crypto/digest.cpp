@@ -7,20 +7,37 @@
 
 namespace efistore::crypto {
 
-Digest sha256(std::initializer_list<std::span<const std::byte>> parts) {
+struct Hash::Context {
+  MdContextPtr md{EVP_MD_CTX_new()};
+};
+
+Hash::Hash() : context_(std::make_unique<Context>()) {
   static EVP_MD* const algorithm = EVP_MD_fetch(library_context(), "SHA256", nullptr);
-  const MdContextPtr context(EVP_MD_CTX_new());
-  Digest digest;
-  bool done = context && EVP_DigestInit_ex2(context.get(), algorithm, nullptr) == 1;
-  for (const auto part : parts) {
-    done = done && EVP_DigestUpdate(context.get(), part.data(), part.size()) == 1;
-  }
-  // Nothing but a lack of memory can go wrong.
-  if (!done || EVP_DigestFinal_ex(context.get(), reinterpret_cast<unsigned char*>(digest.data()),
-                                  nullptr) != 1) {
+  // Nothing but a lack of memory can go wrong, here and below.
+  if (!context_->md || EVP_DigestInit_ex2(context_->md.get(), algorithm, nullptr) != 1) {
     std::abort();
   }
+}
+
+Hash::Hash(Hash&&) noexcept = default;
+Hash& Hash::operator=(Hash&&) noexcept = default;
+Hash::~Hash() = default;
+
+void Hash::update(std::span<const std::byte> part) {
+  if (EVP_DigestUpdate(context_->md.get(), part.data(), part.size()) != 1) std::abort();
+}
+
+Digest Hash::finish() {
+  Digest digest;
+  auto* out = reinterpret_cast<unsigned char*>(digest.data());
+  if (EVP_DigestFinal_ex(context_->md.get(), out, nullptr) != 1) std::abort();
   return digest;
+}
+
+Digest sha256(std::initializer_list<std::span<const std::byte>> parts) {
+  Hash hash;
+  for (const auto part : parts) hash.update(part);
+  return hash.finish();
 }
 
 Digest sha256(std::span<const std::byte> data) {

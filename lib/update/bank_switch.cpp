@@ -50,6 +50,18 @@ Result<BankSwitch> BankSwitch::open(flash::Device& first, flash::Device& second,
   return banks;
 }
 
+Result<capsule::FwuMetadata> BankSwitch::peek(flash::Device& first, flash::Device& second,
+                                              Variables& variables, std::u16string_view key) {
+  BankSwitch banks(first, second, variables, u"FwuMetadata" + std::u16string(key));
+  const auto remembered = variables.get(banks.name_, guids::update_state);
+  if (!remembered) return tl::unexpected(remembered.error());
+  if (*remembered) {
+    if (auto metadata = capsule::parse_fwu_metadata(**remembered)) return *std::move(metadata);
+  }
+  if (Status loaded = banks.load(); !loaded) return forward(std::move(loaded));
+  return std::move(banks.metadata_);
+}
+
 Status BankSwitch::load() {
   std::string reasons;
   Errc code = Errc::blank;

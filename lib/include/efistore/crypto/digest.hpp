@@ -4,6 +4,7 @@
 #include <array>
 #include <cstddef>
 #include <initializer_list>
+#include <memory>
 #include <span>
 
 namespace efistore::crypto {
@@ -15,5 +16,22 @@ Digest sha256(std::span<const std::byte> data);
 
 /// Of the parts, one behind the other.
 Digest sha256(std::initializer_list<std::span<const std::byte>> parts);
+
+/// SHA-256 of what comes in parts.
+class Hash {
+ public:
+  Hash();
+  Hash(Hash&&) noexcept;
+  Hash& operator=(Hash&&) noexcept;
+  ~Hash();
+
+  void update(std::span<const std::byte> part);
+  /// Of all parts. To be called once, and nothing after it.
+  Digest finish();
+
+ private:
+  struct Context;
+  std::unique_ptr<Context> context_;
+};
 
 }  // namespace efistore::crypto

@@ -34,6 +34,10 @@ class BankSwitch {
   static Result<BankSwitch> open(flash::Device& first, flash::Device& second, Variables& variables,
                                  std::u16string_view key);
 
+  /// What open() would find. Writes nothing. Errors: those of open().
+  static Result<capsule::FwuMetadata> peek(flash::Device& first, flash::Device& second,
+                                           Variables& variables, std::u16string_view key);
+
   const capsule::FwuMetadata& metadata() const noexcept { return metadata_; }
 
   /// Errors: no_space (a copy's device is smaller), io; those of Variables.

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: BSD-2-Clause-Patent
+#include "efistore/update/staging.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+#include "efistore/base/bytes.hpp"
+
+namespace efistore::update {
+
+namespace {
+
+/// Ends with the whole written, or an error.
+Status write_all(int fd, std::span<const std::byte> bytes, const std::string& name) {
+  while (!bytes.empty()) {
+    const ssize_t written = ::write(fd, bytes.data(), bytes.size());
+    if (written < 0 && errno == EINTR) continue;
+    if (written < 0) return fail_errno(errno, name);
+    bytes = bytes.subspan(static_cast<std::size_t>(written));
+  }
+  return {};
+}
+
+/// What happened to names in the folder outlasts a power loss.
+Status sync_folder(const std::filesystem::path& folder) {
+  const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!fd || ::fsync(fd.get()) != 0) return fail_errno(errno, folder.string());
+  return {};
+}
+
+/// A temporary file that goes unless it was given its name.
+class StagingFile {
+ public:
+  explicit StagingFile(const std::filesystem::path& folder)
+      : path_((folder / ".staging-XXXXXX").string()) {
+    fd_ = UniqueFd(::mkostemp(path_.data(), O_CLOEXEC));
+  }
+  ~StagingFile() {
+    if (fd_) ::unlink(path_.c_str());
+  }
+  StagingFile(const StagingFile&) = delete;
+  StagingFile& operator=(const StagingFile&) = delete;
+
+  int fd() const noexcept { return fd_.get(); }
+  const std::string& path() const noexcept { return path_; }
+  Status rename_to(const std::filesystem::path& path) {
+    if (::fsync(fd_.get()) != 0 || ::rename(path_.c_str(), path.c_str()) != 0) {
+      return fail_errno(errno, path.string());
+    }
+    fd_.reset();
+    return sync_folder(path.parent_path());
+  }
+
+ private:
+  std::string path_;
+  UniqueFd fd_;
+};
+
+Result<crypto::Digest> digest_of(const capsule::Source& source) {
+  crypto::Hash hash;
+  Status hashed = capsule::for_each_piece(source, {0, source.size()},
+                                          [&hash](std::span<const std::byte> piece) -> Status {
+                                            hash.update(piece);
+                                            return {};
+                                          });
+  if (!hashed) return forward(std::move(hashed));
+  return hash.finish();
+}
+
+}  // namespace
+
+Result<std::unique_ptr<FileSource>> FileSource::open(const std::filesystem::path& path) {
+  UniqueFd fd(::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY | O_CLOEXEC));
+  if (!fd) return fail_errno(errno, path.string());
+  return adopt(std::move(fd), path.string());
+}
+
+Result<std::unique_ptr<FileSource>> FileSource::adopt(UniqueFd fd, std::string name) {
+  struct stat status {};
+  if (::fstat(fd.get(), &status) != 0) return fail_errno(errno, name);
+  if (!S_ISREG(status.st_mode)) {
+    return fail(Errc::invalid_argument, name + ": it is no regular file");
+  }
+  return std::unique_ptr<FileSource>(
+      new FileSource(std::move(fd), std::move(name), static_cast<std::uint64_t>(status.st_size)));
+}
+
+Status FileSource::read(std::uint64_t offset, std::span<std::byte> out) const {
+  if (offset > size_ || out.size() > size_ - offset) {
+    return fail(Errc::out_of_range, fmt::format("{}: {} bytes at {} are beyond its end, {}", name_,
+                                                out.size(), offset, size_));
+  }
+  while (!out.empty()) {
+    const ssize_t done = ::pread(fd_.get(), out.data(), out.size(), static_cast<off_t>(offset));
+    if (done < 0 && errno == EINTR) continue;
+    if (done < 0) return fail_errno(errno, name_);
+    if (done == 0) {
+      return fail(Errc::io,
+                  fmt::format("{}: it ends at {} now, and had {} bytes", name_, offset, size_));
+    }
+    out = out.subspan(static_cast<std::size_t>(done));
+    offset += static_cast<std::uint64_t>(done);
+  }
+  return {};
+}
+
+std::filesystem::path staged_path(const std::filesystem::path& folder,
+                                  const crypto::Digest& digest) {
+  return folder / ("applying-" + to_hex(digest) + ".cap");
+}
+
+Result<crypto::Digest> stage_capsule(const capsule::Source& source,
+                                     const std::filesystem::path& folder) {
+  constexpr auto owner_only = std::filesystem::perms::owner_all;
+  std::error_code error;
+  if (std::filesystem::create_directories(folder, error); error) {
+    return fail_errno(error.value(), folder.string());
+  }
+  std::filesystem::permissions(folder, owner_only, error);
+  if (error) return fail_errno(error.value(), folder.string());
+  StagingFile file(folder);
+  if (file.fd() < 0) return fail_errno(errno, folder.string());
+  crypto::Hash hash;
+  Status copied =
+      capsule::for_each_piece(source, {0, source.size()}, [&](std::span<const std::byte> piece) {
+        hash.update(piece);
+        return write_all(file.fd(), piece, file.path());
+      });
+  if (!copied) return forward(std::move(copied));
+  const crypto::Digest digest = hash.finish();
+  if (Status renamed = file.rename_to(staged_path(folder, digest)); !renamed) {
+    return forward(std::move(renamed));
+  }
+  return digest;
+}
+
+Result<std::unique_ptr<FileSource>> open_staged(const std::filesystem::path& folder,
+                                                const crypto::Digest& digest) {
+  auto source = FileSource::open(staged_path(folder, digest));
+  if (!source) return source;
+  const auto there = digest_of(**source);
+  if (!there) return tl::unexpected(there.error());
+  if (*there != digest) {
+    return fail(Errc::damaged, fmt::format("{}: it is not what was put there",
+                                           staged_path(folder, digest).string()));
+  }
+  return source;
+}
+
+Status remove_staged(const std::filesystem::path& folder, const crypto::Digest& digest) {
+  const auto path = staged_path(folder, digest);
+  if (::unlink(path.c_str()) != 0 && errno != ENOENT) return fail_errno(errno, path.string());
+  return {};
+}
+
+}  // namespace efistore::update
