@@ -4,6 +4,8 @@
 #include <fmt/format.h>
 #include <fmt/std.h>
 
+// Debian's shared library of toml++ throws.
+#define TOML_HEADER_ONLY 1
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/toml.h>
