@@ -7,21 +7,11 @@
 #include "efistore/capsule/dependency.hpp"
 
 #include "field.hpp"
+#include "fmp_format.hpp"
 
 namespace efistore::capsule {
 
 namespace {
-
-constexpr std::uint64_t fmp_header_size = 8;
-constexpr std::uint64_t authentication_size = 32;
-/// MonotonicCount, which stands before the WIN_CERTIFICATE that dwLength counts.
-constexpr std::uint64_t monotonic_count_size = 8;
-/// dwLength, wRevision, wCertificateType and CertType.
-constexpr std::uint32_t certificate_header_size = 24;
-constexpr std::uint16_t certificate_revision = 0x0200;
-constexpr std::uint16_t certificate_type_guid = 0x0ef1;
-constexpr std::uint64_t payload_header_size = 16;
-constexpr std::uint32_t payload_header_signature = 0x3153534d;  // "MSS1"
 
 Range behind(const Range& whole, std::uint64_t offset) noexcept {
   return {offset, whole.end() - offset};
@@ -70,7 +60,7 @@ Result<Payload> parse_payload(const Source& source, const Range& item) {
 Result<std::vector<std::uint64_t>> parse_offsets(const Source& source, const Range& body,
                                                  std::size_t count) {
   constexpr std::string_view structure = "FMP capsule header";
-  const std::uint64_t list_end = fmp_header_size + 8 * count;
+  const std::uint64_t list_end = fmp_header_size + item_offset_size * count;
   if (list_end > body.size) return too_short(structure, body, list_end);
   const auto bytes = read_all(source, {body.offset + fmp_header_size, 8 * count});
   if (!bytes) return tl::unexpected(bytes.error());
@@ -151,7 +141,9 @@ Result<FmpCapsule> parse_fmp_capsule(const Source& source, const Range& body) {
   const std::uint32_t version = reader.u32();
   const std::size_t driver_count = reader.u16();
   const std::size_t payload_count = reader.u16();
-  if (version != 1) return bad_field(structure, "Version", body.offset, version, "1");
+  if (version != fmp_header_version) {
+    return bad_field(structure, "Version", body.offset, version, "1");
+  }
   const std::size_t count = driver_count + payload_count;
   if (count > max_items) {
     return bad_field(structure, "EmbeddedDriverCount and PayloadItemCount", body.offset + 4, count,

@@ -17,6 +17,8 @@ struct CertificateAccess {
 
 struct PrivateKeyAccess {
   static EVP_PKEY* key(const PrivateKey& key) noexcept;
+  /// That of the key's provider: library_context(), or another for a key that is elsewhere.
+  static OSSL_LIB_CTX* context(const PrivateKey& key) noexcept;
 };
 
 /// The public key; a null pointer if OpenSSL does not know it.

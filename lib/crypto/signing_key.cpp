@@ -7,21 +7,29 @@
 #include <openssl/x509v3.h>
 
 #include <array>
+#include <limits>
 
 #include "efistore/base/bytes.hpp"
 #include "efistore/crypto/signed_data.hpp"
 
 #include "algorithms.hpp"
 #include "certificate_access.hpp"
+#include "stored_key.hpp"
 
 namespace efistore::crypto {
 
 struct PrivateKey::Data {
   KeyPtr key;
+  /// Where the key is, and what is computed with it is.
+  OSSL_LIB_CTX* context = library_context();
 };
 
 EVP_PKEY* PrivateKeyAccess::key(const PrivateKey& key) noexcept {
   return key.data_->key.get();
+}
+
+OSSL_LIB_CTX* PrivateKeyAccess::context(const PrivateKey& key) noexcept {
+  return key.data_->context;
 }
 
 namespace {
@@ -48,8 +56,8 @@ const char* name_of(DigestKind digest) noexcept {
   return "";
 }
 
-MdPtr fetch(DigestKind digest) {
-  return MdPtr(EVP_MD_fetch(library_context(), name_of(digest), nullptr));
+MdPtr fetch(OSSL_LIB_CTX* context, DigestKind digest) {
+  return MdPtr(EVP_MD_fetch(context, name_of(digest), nullptr));
 }
 
 EVP_PKEY* generate_key(KeyKind kind) {
@@ -148,6 +156,17 @@ Result<PrivateKey> PrivateKey::from_pem(std::string_view text) {
   return PrivateKey(std::move(data));
 }
 
+Result<PrivateKey> PrivateKey::from_uri(const std::string& uri) {
+  const ErrorScope errors;
+  auto stored = load_stored_key(uri);
+  if (!stored) return forward(std::move(stored));
+  if (Status checked = check_key(stored->key.get()); !checked) return forward(std::move(checked));
+  auto data = std::make_shared<Data>();
+  data->key = std::move(stored->key);
+  data->context = stored->context;
+  return PrivateKey(std::move(data));
+}
+
 Result<PrivateKey> PrivateKey::generate(KeyKind kind) {
   const ErrorScope errors;
   auto data = std::make_shared<Data>();
@@ -177,7 +196,7 @@ Result<Certificate> make_self_signed(const PrivateKey& key, const CertificateReq
   if (x509 && !set_name(x509.get(), request.common_name)) {
     return fail(Errc::invalid_argument, "the common name is not UTF-8 of 1 to 64 characters");
   }
-  const MdPtr digest = fetch(DigestKind::sha256);
+  const MdPtr digest = fetch(library_context(), DigestKind::sha256);
   EVP_PKEY* native = PrivateKeyAccess::key(key);
   if (!x509 || !digest || X509_set_version(x509.get(), X509_VERSION_3) != 1 ||
       !set_serial(x509.get()) || !set_validity(x509.get(), request.days) ||
@@ -196,8 +215,7 @@ std::string to_pem(const Certificate& certificate) {
 }
 
 Result<std::vector<std::byte>> sign(std::span<const std::byte> content, const PrivateKey& key,
-                                    const Certificate& signer, std::span<const Certificate> chain,
-                                    DigestKind digest) {
+                                    const Certificate& signer, const SignOptions& options) {
   const ErrorScope errors;
   EVP_PKEY* native = PrivateKeyAccess::key(key);
   X509* signer_x509 = CertificateAccess::x509(signer);
@@ -205,18 +223,24 @@ Result<std::vector<std::byte>> sign(std::span<const std::byte> content, const Pr
   if (expected == nullptr || EVP_PKEY_eq(expected, native) != 1) {
     return fail(Errc::invalid_argument, "the key is not that of the signer's certificate");
   }
-  if (chain.size() + 1 > max_included_certificates) {
+  const std::size_t certificates = options.chain.size() + 1;
+  if (certificates > max_included_certificates) {
     return fail(Errc::invalid_argument, fmt::format("{} certificates are more than {}",
-                                                    chain.size() + 1, max_included_certificates));
+                                                    certificates, max_included_certificates));
+  }
+  // The most that OpenSSL reads from memory.
+  if (content.size() > std::numeric_limits<int>::max()) {
+    return fail(Errc::invalid_argument,
+                fmt::format("{} bytes are more than can be signed", content.size()));
   }
   constexpr int flags = PKCS7_BINARY | PKCS7_DETACHED | PKCS7_NOATTR | PKCS7_PARTIAL;
-  const MdPtr algorithm = fetch(digest);
-  const Pkcs7Ptr pkcs7(
-      PKCS7_sign_ex(nullptr, nullptr, nullptr, nullptr, flags, library_context(), nullptr));
+  OSSL_LIB_CTX* context = PrivateKeyAccess::context(key);
+  const MdPtr algorithm = fetch(context, options.digest);
+  const Pkcs7Ptr pkcs7(PKCS7_sign_ex(nullptr, nullptr, nullptr, nullptr, flags, context, nullptr));
   bool done =
       algorithm && pkcs7 &&
       PKCS7_sign_add_signer(pkcs7.get(), signer_x509, native, algorithm.get(), flags) != nullptr;
-  for (const Certificate& link : chain) {
+  for (const Certificate& link : options.chain) {
     if (link == signer) continue;
     done = done && PKCS7_add_certificate(pkcs7.get(), CertificateAccess::x509(link)) == 1;
   }
@@ -225,7 +249,9 @@ Result<std::vector<std::byte>> sign(std::span<const std::byte> content, const Pr
     return failed("nothing was signed");
   }
   std::vector<std::byte> der =
-      to_der(i2d_PKCS7_SIGNED, static_cast<const PKCS7_SIGNED*>(pkcs7->d.sign));
+      options.content_info
+          ? to_der(i2d_PKCS7, static_cast<const PKCS7*>(pkcs7.get()))
+          : to_der(i2d_PKCS7_SIGNED, static_cast<const PKCS7_SIGNED*>(pkcs7->d.sign));
   if (der.empty()) return failed("nothing was signed");
   return der;
 }

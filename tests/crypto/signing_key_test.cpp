@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include <cstdlib>
 #include <ctime>
 
 #include "efistore/base/bytes.hpp"
@@ -40,7 +41,7 @@ TEST_P(EveryKind, SignsAndIsAccepted) {
   const Signer signer = make_signer(GetParam());
   const auto content = as_bytes("content");
   for (const DigestKind digest : {DigestKind::sha256, DigestKind::sha384, DigestKind::sha512}) {
-    const auto der = sign(content, signer.key, signer.certificate, {}, digest);
+    const auto der = sign(content, signer.key, signer.certificate, {.digest = digest});
     ASSERT_TRUE(der) << der.error().message;
     const auto signed_data = SignedData::parse(*der);
     ASSERT_TRUE(signed_data) << signed_data.error().message;
@@ -149,12 +150,40 @@ TEST(Sign, RefusesAKeyThatIsNotTheSigners) {
   EXPECT_THAT(der.error().message, HasSubstr("not that of the signer"));
 }
 
+TEST(Sign, StandsInAContentInfoWhereThatIsAskedFor) {
+  const auto key = PrivateKey::generate(KeyKind::rsa2048).value();
+  const auto certificate = make_self_signed(key, {.common_name = "signer"}).value();
+  const auto content = as_bytes("content");
+  const auto bare = sign(content, key, certificate).value();
+  const auto wrapped = sign(content, key, certificate, {.content_info = true}).value();
+  // SEQUENCE { OBJECT IDENTIFIER signedData, [0] { bare } }, each with a length of two bytes
+  EXPECT_EQ("06092a864886f70d010702a082", to_hex(std::span(wrapped).subspan(4, 13)));
+  EXPECT_TRUE(equal_bytes(bare, std::span(wrapped).subspan(19)));
+  const auto signed_data = SignedData::parse(wrapped);
+  ASSERT_TRUE(signed_data) << signed_data.error().message;
+  EXPECT_TRUE(signed_data->verify_by(content, certificate));
+}
+
+TEST(PrivateKeyOfAToken, OtherUrisAreRefusedAndSoIsOneWithoutItsProvider) {
+  for (const std::string uri : {"", "file:key.pem", "key.pem", "PKCS11:object=a"}) {
+    const auto key = PrivateKey::from_uri(uri);
+    ASSERT_FALSE(key) << uri;
+    EXPECT_EQ(Errc::invalid_argument, key.error().code);
+  }
+  // Wherever the provider may be installed, it is not here.
+  ASSERT_EQ(0, setenv("OPENSSL_MODULES", "/dev/null", 1));
+  const auto key = PrivateKey::from_uri("pkcs11:object=a");
+  ASSERT_FALSE(key);
+  EXPECT_EQ(Errc::unsupported, key.error().code);
+  EXPECT_THAT(key.error().message, HasSubstr("provider \"pkcs11\""));
+}
+
 TEST(Sign, IncludesTheChainAndTheSignerOnce) {
   const Signer signer = make_signer(KeyKind::ec_p256);
   const Signer other = make_signer(KeyKind::ec_p256);
   const std::vector chain{signer.certificate, other.certificate};
   const auto signed_data =
-      SignedData::parse(sign({}, signer.key, signer.certificate, chain).value());
+      SignedData::parse(sign({}, signer.key, signer.certificate, {.chain = chain}).value());
   ASSERT_TRUE(signed_data) << signed_data.error().message;
   EXPECT_EQ(chain, signed_data->certificates());
 }

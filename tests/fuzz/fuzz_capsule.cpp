@@ -2,12 +2,13 @@
 //
 // Capsules of every kind. Parts lie in one another and fill what they are parts of; a dependency
 // that is shown as an expression compiles to itself; what is verified without a signature is read
-// back as it is.
+// back as it is; a capsule is made of its contents again, byte by byte.
 #include <algorithm>
 #include <span>
 #include <vector>
 
 #include "efistore/base/bytes.hpp"
+#include "efistore/capsule/build.hpp"
 #include "efistore/capsule/capsule.hpp"
 #include "efistore/capsule/dependency.hpp"
 #include "efistore/capsule/verify.hpp"
@@ -57,6 +58,18 @@ void check_image(const capsule::Source& source, std::span<const std::byte> bytes
           "what was verified can be read");
 }
 
+void check_contents(const capsule::Source& source, std::span<const std::byte> bytes,
+                    const capsule::Capsule& capsule) {
+  const auto contents = capsule::contents_of(source, capsule);
+  if (!contents) {
+    require(contents.error().code == Errc::unsupported, "memory can be read");
+    return;
+  }
+  const auto encoded = capsule::encode(*contents);
+  require(encoded.has_value() && equal_bytes(*encoded, bytes),
+          "a capsule is what is made of its contents");
+}
+
 void check(std::span<const std::byte> bytes) {
   const capsule::MemorySource source(bytes);
   const auto capsule = capsule::parse_capsule(source);
@@ -64,6 +77,7 @@ void check(std::span<const std::byte> bytes) {
   require(capsule->outer().offset == 0 && capsule->outer().image_size == bytes.size(),
           "the outermost capsule takes all");
   require(capsule->header.body().end() == bytes.size(), "so does what is in it");
+  check_contents(source, bytes, *capsule);
   if (!capsule->fmp) return;
   for (const capsule::Payload& payload : capsule->fmp->payloads) {
     require(within(payload.image, capsule->header.body()), "an image is in its capsule");

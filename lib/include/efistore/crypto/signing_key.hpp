@@ -29,10 +29,16 @@ class PrivateKey {
   /// Errors: invalid_argument (none, malformed), unsupported (encrypted; no key that SignedData
   /// accepts signatures of).
   static Result<PrivateKey> from_pem(std::string_view text);
+  /// The one key that a "pkcs11:" URI (RFC 7512) names, which stays where it is: OpenSSL's provider
+  /// "pkcs11" signs with it, and is loaded for it, into a context that is nobody else's. Never asks
+  /// anybody for a PIN.
+  /// Errors: invalid_argument (no such URI), unsupported (there is no such provider; no key that
+  /// SignedData accepts signatures of), not_found (it has no such key), io (it fails).
+  static Result<PrivateKey> from_uri(const std::string& uri);
   /// Errors: io (the system gives no random bytes).
   static Result<PrivateKey> generate(KeyKind kind);
 
-  /// PKCS#8, unencrypted.
+  /// PKCS#8, unencrypted; empty for a key that cannot be taken from where it is.
   std::string to_pem() const;
 
  private:
@@ -55,13 +61,21 @@ Result<Certificate> make_self_signed(const PrivateKey& key, const CertificateReq
 
 std::string to_pem(const Certificate& certificate);
 
-/// Detached SignedData in DER, without ContentInfo and without signed attributes, as efitools makes
-/// it; `signer` and `chain` are included.
-/// Errors: invalid_argument (`key` is not that of `signer`, too many certificates), io (the system
-/// gives no random bytes).
+struct SignOptions {
+  /// Certificates that are included, beside the signer's.
+  std::span<const Certificate> chain = {};
+  DigestKind digest = DigestKind::sha256;
+  /// Whether the SignedData stands in a ContentInfo, as openssl(1) and U-Boot take it; efitools
+  /// makes authenticated variables without.
+  bool content_info = false;
+};
+
+/// Detached SignedData in DER, without signed attributes, so that of an RSA key it is always the
+/// same; `signer` and the chain are included.
+/// Errors: invalid_argument (`key` is not that of `signer`, too many certificates, 2 GiB of
+/// content), io (the system
+/// gives no random bytes; whoever has the key does not sign).
 Result<std::vector<std::byte>> sign(std::span<const std::byte> content, const PrivateKey& key,
-                                    const Certificate& signer,
-                                    std::span<const Certificate> chain = {},
-                                    DigestKind digest = DigestKind::sha256);
+                                    const Certificate& signer, const SignOptions& options = {});
 
 }  // namespace efistore::crypto
