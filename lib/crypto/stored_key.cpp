@@ -18,42 +18,46 @@ constexpr const char* provider_name = "pkcs11";
 using StoreReaderPtr = std::unique_ptr<OSSL_STORE_CTX, Freer<OSSL_STORE_close>>;
 using StoreInfoPtr = std::unique_ptr<OSSL_STORE_INFO, Freer<OSSL_STORE_INFO_free>>;
 
-/// A context in which the provider is, made at the first call; null without such a provider.
-OSSL_LIB_CTX* token_context() {
-  // Never freed: a token's library may not bear to be unloaded, and keys outlive callers.
-  static OSSL_LIB_CTX* const context = []() -> OSSL_LIB_CTX* {
-    OSSL_LIB_CTX* made = OSSL_LIB_CTX_new();
-    if (made == nullptr) return nullptr;
+struct TokenContext {
+  OSSL_LIB_CTX* context = nullptr;
+  bool has_provider = false;
+};
+
+/// A context in which the provider is, made at the first call.
+const TokenContext& token_context() {
+  // Never freed: keys outlive callers, a token's library may not bear to be unloaded, and OpenSSL
+  // 3.0 loses memory when a context is freed that a provider has failed in.
+  static const TokenContext* const made = [] {
+    auto* token = new TokenContext{.context = OSSL_LIB_CTX_new(), .has_provider = false};
     // The default provider has the digests, and the public keys of certificates.
-    if (OSSL_PROVIDER_load(made, "default") != nullptr &&
-        OSSL_PROVIDER_load(made, provider_name) != nullptr) {
-      return made;
-    }
-    OSSL_LIB_CTX_free(made);
-    return nullptr;
+    token->has_provider = token->context != nullptr &&
+                          OSSL_PROVIDER_load(token->context, "default") != nullptr &&
+                          OSSL_PROVIDER_load(token->context, provider_name) != nullptr;
+    return token;
   }();
-  return context;
+  return *made;
 }
 
 }  // namespace
 
 Result<StoredKey> load_stored_key(const std::string& uri) {
   if (!uri.starts_with(scheme)) {
-    return fail(Errc::invalid_argument, fmt::format("\"{}\" is no pkcs11: URI", uri));
+    return fail(Errc::invalid_argument, "a key is named by a pkcs11: URI");
   }
-  OSSL_LIB_CTX* context = token_context();
-  if (context == nullptr) {
+  const TokenContext& token = token_context();
+  if (!token.has_provider) {
+    // OpenSSL has no words for the reason.
     return fail(Errc::unsupported,
-                fmt::format("OpenSSL's provider \"{}\", which has the keys of PKCS#11 tokens, "
-                            "cannot be loaded: {}",
-                            provider_name, last_reason()));
+                fmt::format("OpenSSL's provider \"{}\", which signs with the keys of PKCS#11 "
+                            "tokens, cannot be loaded",
+                            provider_name));
   }
-  const StoreReaderPtr store(OSSL_STORE_open_ex(uri.c_str(), context, nullptr, nullptr, nullptr,
-                                                nullptr, nullptr, nullptr));
+  const StoreReaderPtr store(OSSL_STORE_open_ex(uri.c_str(), token.context, nullptr, nullptr,
+                                                nullptr, nullptr, nullptr, nullptr));
   if (!store) return fail(Errc::io, fmt::format("the token does not open: {}", last_reason()));
   // Not every provider knows what is asked for, so that what comes is looked at as well.
   OSSL_STORE_expect(store.get(), OSSL_STORE_INFO_PKEY);
-  StoredKey found{.key = nullptr, .context = context};
+  StoredKey found{.key = nullptr, .context = token.context};
   while (OSSL_STORE_eof(store.get()) == 0) {
     const StoreInfoPtr info(OSSL_STORE_load(store.get()));
     if (!info) {

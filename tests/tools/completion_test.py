@@ -11,10 +11,11 @@ import script_test
 from command import GLOBAL_GUID, OWN_GUID
 
 COMPLETION = script_test.SOURCE_DIR / "tools" / "completion" / "efistore"
-COMMANDS = ["apply", "check", "create", "delete", "export", "get", "import", "info", "list", "map",
-            "policy", "reclaim", "replay", "secureboot", "set", "watch"]
+COMMANDS = ["apply", "capsule", "check", "create", "delete", "export", "get", "import", "info",
+            "list", "map", "policy", "reclaim", "replay", "secureboot", "set", "watch"]
 # With the commands of commands.
-NESTED = {"policy": ["list", "lock", "register"],
+NESTED = {"capsule": ["create", "inspect", "sign", "verify"],
+          "policy": ["list", "lock", "register"],
           "secureboot": ["enroll", "generate", "mode", "status"]}
 ALL_COMMANDS = [[name] for name in COMMANDS] + [[name, nested] for name in NESTED
                                                 for nested in NESTED[name]]
@@ -88,6 +89,15 @@ class CompletionTest(command.CommandTest):
         self.assertEqual(self.complete("secureboot", "enroll", "d"), ["db", "dbr", "dbt", "dbx"])
         self.assertEqual(self.complete("secureboot", "generate", "--type", "ec-p2"), ["ec-p256"])
         self.assertEqual(self.complete("policy", "--store", "vars.fd", "re"), ["register"])
+        self.assertEqual(self.complete("capsule", "sign", "a.cap", "--digest", "sha3"), ["sha384"])
+        self.assertEqual(self.complete("capsule", "create", "--flag", "p"), ["persist", "populate"])
+        self.path("fw.bin").touch()
+        for words in (["create", "--payload", "fw"], ["create", "--driver", "fw"], ["sign", "fw"],
+                      ["inspect", "fw"], ["verify", "--trusted", "fw"], ["sign", "--chain", "fw"]):
+            self.assertEqual(self.complete("capsule", *words), ["fw.bin"], words)
+        for words in (["create", "--type", ""], ["create", "--version", ""],
+                      ["sign", "--payload", ""]):
+            self.assertEqual(self.complete("capsule", *words), [], words)
         self.assertEqual(self.complete("policy", "lock", ""), [])
 
     def test_files(self):

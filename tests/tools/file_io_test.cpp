@@ -55,6 +55,25 @@ TEST_F(FileIo, WritesANewFileWithThePermissionsOfTheUmask) {
   EXPECT_EQ(files(), 1U);
 }
 
+TEST_F(FileIo, ANewFileTakesNobodysPlace) {
+  ASSERT_TRUE(write_file(path("new"), as_bytes("content"), IfThere::fail));
+  EXPECT_EQ(content(path("new")), "content");
+  fs::create_symlink("nowhere", path("link"));
+  fs::create_directory(path("folder"));
+  for (const std::string name : {"new", "link", "folder"}) {
+    const auto written = write_file(path(name), as_bytes("other"), IfThere::fail);
+    ASSERT_FALSE(written) << name;
+    EXPECT_THAT(written.error().message, HasSubstr("File exists"));
+  }
+  EXPECT_EQ(content(path("new")), "content");
+  EXPECT_FALSE(fs::exists(path("nowhere")));
+  EXPECT_EQ(files(), 3U);
+  ASSERT_TRUE(write_file(path("new"), as_bytes("other"), IfThere::replace));
+  EXPECT_EQ(content(path("new")), "other");
+  EXPECT_EQ(files(), 3U);
+  EXPECT_FALSE(write_file("", {}, IfThere::fail));
+}
+
 TEST_F(FileIo, KeepsThePermissionsOfAFileItReplaces) {
   std::ofstream(path("old")) << "old and longer";
   ASSERT_EQ(chmod(path("old").c_str(), 0600), 0);

@@ -14,10 +14,11 @@ from command import FAILURE, OWN_GUID, SUCCESS, USAGE
 
 F_OFD_SETLK = 37  # of Linux; Python has no name for it before 3.13
 COMMANDS = ("create", "info", "list", "get", "set", "delete", "check", "map", "reclaim", "export",
-            "import", "policy")
+            "import", "policy", "capsule")
 # With the commands of commands.
 ALL_COMMANDS = [[name] for name in COMMANDS] + [["policy", name]
-                                                for name in ("list", "register", "lock")]
+                                                for name in ("list", "register", "lock")] + [
+    ["capsule", name] for name in ("inspect", "create", "sign", "verify")]
 
 
 class UsageTest(command.CommandTest):

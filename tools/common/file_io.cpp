@@ -79,6 +79,19 @@ class TemporaryFile {
     return ::fsync(fd_.get()) == 0 ? 0 : errno;
   }
 
+  /// Fails with EEXIST if there is anything of that name.
+  int become_new(const std::filesystem::path& target) {
+    // A hard link is refused where the name is taken, on every file system that has them. Those
+    // that have none know the flag.
+    if (::link(path_.c_str(), target.c_str()) == 0) return sync_folder_of(target);
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS && errno != EMLINK) return errno;
+    if (::renameat2(AT_FDCWD, path_.c_str(), AT_FDCWD, target.c_str(), RENAME_NOREPLACE) != 0) {
+      return errno;
+    }
+    renamed_ = true;
+    return sync_folder_of(target);
+  }
+
   int rename_to(const std::filesystem::path& target) {
     if (::rename(path_.c_str(), target.c_str()) != 0) return errno;
     renamed_ = true;
@@ -137,6 +150,27 @@ Outcome<void> write_file(const std::string& path, std::span<const std::byte> dat
   TemporaryFile temporary(target);
   if (const int failed = temporary.fill(data, mode); failed != 0) return fail_system(path, failed);
   if (const int failed = temporary.rename_to(target); failed != 0) return fail_system(path, failed);
+  return {};
+}
+
+Outcome<void> write_file(const std::string& path, std::span<const std::byte> data,
+                         IfThere if_there) {
+  if (if_there == IfThere::replace) return write_file(path, data);
+  if (path.empty()) return fail_without_name();
+  std::error_code error;
+  const auto target = std::filesystem::absolute(path, error);
+  if (error) return fail_system(path, error.value());
+  // Before anything is written; become_new() decides.
+  if (std::filesystem::exists(std::filesystem::symlink_status(target, error))) {
+    return fail_system(path, EEXIST);
+  }
+  TemporaryFile temporary(target);
+  if (const int failed = temporary.fill(data, 0666 & ~current_umask()); failed != 0) {
+    return fail_system(path, failed);
+  }
+  if (const int failed = temporary.become_new(target); failed != 0) {
+    return fail_system(path, failed);
+  }
   return {};
 }
 

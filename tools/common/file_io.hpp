@@ -28,6 +28,15 @@ Outcome<void> write_file(const std::string& path, std::span<const std::byte> dat
 /// nowhere included.
 Outcome<void> create_file(const std::string& path, std::span<const std::byte> data);
 
+/// What becomes of a file that has the name of a new one.
+enum class IfThere { fail, replace };
+
+/// Writes `data` to the file at `path`, which must be new unless it may be replaced: to a temporary
+/// file beside it, which gets that name once it is on disk. Fails if anything is at `path` that
+/// must not be replaced, a symbolic link that leads nowhere included; what is there stays.
+Outcome<void> write_file(const std::string& path, std::span<const std::byte> data,
+                         IfThere if_there);
+
 /// Writes `data` to standard output as it is.
 /// Fails if standard output is a terminal, which might take some of the bytes as commands, or
 /// cannot be written.

@@ -37,6 +37,7 @@ using Action = std::function<Outcome<ExitCode>(const GlobalOptions&)>;
 
 /// Each adds its subcommand to `app`, which sets `action` when it is the one that is called.
 void add_apply(CLI::App& app, Action& action);
+void add_capsule(CLI::App& app, Action& action);
 void add_check(CLI::App& app, Action& action);
 void add_create(CLI::App& app, Action& action);
 void add_delete(CLI::App& app, Action& action);

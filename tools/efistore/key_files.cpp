@@ -68,11 +68,17 @@ Outcome<KeyFile> read_key_file(const std::string& path, const Guid& owner) {
                    "(.auth) was expected");
 }
 
-Outcome<crypto::Certificate> read_certificate(const std::string& path) {
+Outcome<std::vector<crypto::Certificate>> read_certificates(const std::string& path) {
   const auto bytes = read_input(path, max_file_size_bytes);
   if (!bytes) return tl::unexpected(bytes.error());
   auto certificates = certificates_in(*bytes);
   if (!certificates) return fail_with(fmt::format("{}: {}", path, certificates.error().message));
+  return std::move(*certificates);
+}
+
+Outcome<crypto::Certificate> read_certificate(const std::string& path) {
+  auto certificates = read_certificates(path);
+  if (!certificates) return tl::unexpected(certificates.error());
   if (certificates->size() != 1) {
     return fail_with(fmt::format("{}: one certificate was expected, and there are {}", path,
                                  certificates->size()));
@@ -85,6 +91,14 @@ Outcome<crypto::PrivateKey> read_private_key(const std::string& path) {
   if (!bytes) return tl::unexpected(bytes.error());
   auto key = crypto::PrivateKey::from_pem(text_of(*bytes));
   if (!key) return fail_with(fmt::format("{}: {}", path, key.error().message));
+  return std::move(*key);
+}
+
+Outcome<crypto::PrivateKey> find_private_key(const std::string& path_or_uri) {
+  if (!path_or_uri.starts_with("pkcs11:")) return read_private_key(path_or_uri);
+  auto key = crypto::PrivateKey::from_uri(path_or_uri);
+  // The URI may hold a PIN, so that messages do not.
+  if (!key) return fail_with("--key: " + key.error().message);
   return std::move(*key);
 }
 

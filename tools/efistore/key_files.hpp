@@ -29,7 +29,13 @@ Outcome<KeyFile> read_key_file(const std::string& path, const Guid& owner);
 /// The one certificate in a file, PEM or DER.
 Outcome<crypto::Certificate> read_certificate(const std::string& path);
 
+/// All certificates in a file, PEM or DER.
+Outcome<std::vector<crypto::Certificate>> read_certificates(const std::string& path);
+
 /// An unencrypted private key in PEM.
 Outcome<crypto::PrivateKey> read_private_key(const std::string& path);
+
+/// The private key that a pkcs11: URI names, or that of a file as of read_private_key().
+Outcome<crypto::PrivateKey> find_private_key(const std::string& path_or_uri);
 
 }  // namespace efistore::tools

@@ -1,5 +1,4 @@
 // SPDX-License-Identifier: BSD-2-Clause-Patent
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <CLI/App.hpp>
@@ -8,6 +7,7 @@
 #include "efistore/base/bytes.hpp"
 #include "efistore/variable/signature_list.hpp"
 
+#include "certificate_text.hpp"
 #include "common/escape.hpp"
 #include "common/file_io.hpp"
 #include "json.hpp"
@@ -20,28 +20,6 @@ namespace {
 constexpr const char* footer = R"(Examples:
   efistore --store vars.fd secureboot status
   efistore --store mtd:uefi-vars secureboot status --json)";
-
-/// "2026-11-21"
-std::string date_text(std::int64_t seconds) {
-  return fmt::format("{:%Y-%m-%d}", fmt::gmtime(static_cast<std::time_t>(seconds)));
-}
-
-std::string key_text(const crypto::Certificate& certificate) {
-  const std::string_view type = certificate.key_type() == crypto::KeyType::rsa  ? "RSA"
-                                : certificate.key_type() == crypto::KeyType::ec ? "EC"
-                                                                                : "other";
-  return fmt::format("{}-{}", type, certificate.key_bits());
-}
-
-Json certificate_json(const crypto::Certificate& certificate) {
-  return Json{{"subject", certificate.subject()},
-              {"issuer", certificate.issuer()},
-              {"serial", certificate.serial()},
-              {"not_before", date_text(certificate.not_before())},
-              {"not_after", date_text(certificate.not_after())},
-              {"key", key_text(certificate)},
-              {"sha256", to_hex(certificate.fingerprint())}};
-}
 
 std::string type_text(const Guid& type) {
   const std::string_view name = variable::signature_type_name(type);

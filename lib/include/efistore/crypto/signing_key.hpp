@@ -65,8 +65,8 @@ struct SignOptions {
   /// Certificates that are included, beside the signer's.
   std::span<const Certificate> chain = {};
   DigestKind digest = DigestKind::sha256;
-  /// Whether the SignedData stands in a ContentInfo, as openssl(1) and U-Boot take it; efitools
-  /// makes authenticated variables without.
+  /// Whether the SignedData stands in a ContentInfo, as in capsules, and for openssl(1);
+  /// efitools makes authenticated variables without.
   bool content_info = false;
 };
 
