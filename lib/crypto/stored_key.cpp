@@ -14,6 +14,7 @@ namespace {
 
 constexpr std::string_view scheme = "pkcs11:";
 constexpr const char* provider_name = "pkcs11";
+constexpr const char* properties = "provider=pkcs11";
 
 using StoreReaderPtr = std::unique_ptr<OSSL_STORE_CTX, Freer<OSSL_STORE_close>>;
 using StoreInfoPtr = std::unique_ptr<OSSL_STORE_INFO, Freer<OSSL_STORE_INFO_free>>;
@@ -52,7 +53,8 @@ Result<StoredKey> load_stored_key(const std::string& uri) {
                             "tokens, cannot be loaded",
                             provider_name));
   }
-  const StoreReaderPtr store(OSSL_STORE_open_ex(uri.c_str(), token.context, nullptr, nullptr,
+  // Only from there: OpenSSL would look for a file of that name first.
+  const StoreReaderPtr store(OSSL_STORE_open_ex(uri.c_str(), token.context, properties, nullptr,
                                                 nullptr, nullptr, nullptr, nullptr));
   if (!store) return fail(Errc::io, fmt::format("the token does not open: {}", last_reason()));
   // Not every provider knows what is asked for, so that what comes is looked at as well.

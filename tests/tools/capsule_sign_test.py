@@ -6,7 +6,7 @@ import os
 
 import script_test
 from capsules import TYPE_A, TYPE_B, CapsuleTest
-from command import USAGE
+from command import FAILURE, USAGE
 
 # Which key of the vectors has signed which capsule; the leaf has most.
 SIGNERS = {"e15": "leafec", "e16": "selfsigned", "e17": "leafcs", "e18": "leafexp",
@@ -140,6 +140,44 @@ class SignTest(CapsuleTest):
             message="--key: OpenSSL's provider \"pkcs11\", .* cannot be loaded")
         self.assertNotIn(b"1234", done.stderr)
         self.assertFalse(self.path("s").exists())
+
+
+class TokenTest(CapsuleTest):
+    """With a provider that keeps its key for itself: tests/support/token_provider.cpp."""
+
+    def environment(self, key="leaf"):
+        modules = os.environ.get("EFISTORE_TEST_MODULES")
+        if modules is None:
+            script_test.missing("EFISTORE_TEST_MODULES does not name the folder of the provider")
+        return {"OPENSSL_MODULES": modules, "EFISTORE_TEST_TOKEN": str(self.key(key)[0])}
+
+    def sign_with(self, uri, certificate="leaf", **options):
+        return self.spawn("capsule", "sign", "a.cap", "-o", "t.cap", "--key", uri, "--cert",
+                          self.key(certificate)[1], "--chain", self.vector("keys/int.crt"),
+                          "--digest", "sha384", environment=self.environment(**options))
+
+    def test_the_signature_is_that_of_the_key_in_a_file(self):
+        self.simple()
+        self.sign("a.cap", "f.cap", "--chain", self.vector("keys/int.crt"), "--digest", "sha384")
+        done = self.sign_with("pkcs11:object=leaf;pin-value=1234")
+        self.assertEqual((done.returncode, done.stderr), (0, b""))
+        self.assertEqual(self.path("f.cap").read_bytes(), self.path("t.cap").read_bytes())
+
+    def test_what_the_token_does_not_do_is_said(self):
+        self.simple()
+        # A file of that name is no token.
+        self.path("pkcs11:object=none").write_bytes(self.key("leaf")[0].read_bytes())
+        for uri, options, message in (
+                ("pkcs11:object=none", {}, b"--key: the token has no private key of that URI"),
+                ("pkcs11:object=two", {}, b"--key: the URI names more than one private key"),
+                ("pkcs11:object=broken", {}, b"--key: the token .*"),
+                ("pkcs11:object=forger", {}, b"the signature that was made is not one: .*"),
+                ("pkcs11:object=leaf", {"certificate": "leaf2"}, b"--key: the key is not that of"),
+                ("pkcs11:object=leaf", {"key": "leafec"}, b"--key: .*")):
+            done = self.sign_with(uri, **options)
+            self.assertEqual(done.returncode, FAILURE, uri)
+            self.assertRegex(done.stderr, b"\\Aefistore: " + message)
+        self.assertFalse(self.path("t.cap").exists())
 
 
 class VerifyTest(CapsuleTest):
