@@ -46,6 +46,8 @@ Errc code_of(int errno_value) noexcept {
     case ENODEV:
     case ENXIO:
       return Errc::not_found;
+    case EOPNOTSUPP:
+      return Errc::unsupported;
     case EEXIST:
       return Errc::already_exists;
     case EACCES:

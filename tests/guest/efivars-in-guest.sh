@@ -66,9 +66,33 @@ until_writable() {
   within 100 try_to_write || fail "nothing can be written"
 }
 
+# The resource that the daemon is to show.
+describe_firmware() {
+  mkdir -p /etc/efistore/firmware.d
+  cat >/etc/efistore/firmware.d/loader.toml <<END
+image_type = "$vendor"
+name = "loader"
+type = "system"
+lowest_supported_version = 2
+version = { fixed = 0x20001 }
+target = "mtd:rest"
+allow_unsigned = true
+END
+}
+
+shows_firmware() {
+  entry=/sys/firmware/efi/esrt/entries/entry0
+  [ "$(cat $entry/fw_class)" = $vendor ] || fail "no firmware resource is shown"
+  [ "$(cat $entry/fw_version $entry/lowest_supported_fw_version $entry/fw_type | tr '\n' ' ')" = \
+    "131073 2 1 " ] || fail "the firmware resource has $(cat $entry/fw_version)"
+  [ "$(cat /sys/firmware/efi/esrt/fw_resource_count)" = 1 ] || fail "more is shown"
+}
+
 start_to_mount() {
+  describe_firmware
   start_daemon
   within 100 mount_efivars || fail "efivarfs cannot be mounted"
+  shows_firmware
   until_writable
 }
 

@@ -19,6 +19,7 @@ INSTALLED = {
         "share/bash-completion/completions/efistore": False,
         "share/bash-completion/completions/efistored": False,
         "share/man/man1/efistore.1": False,
+        "share/man/man5/efistore-firmware.5": False,
         "share/man/man5/efistore-formats.5": False,
         "share/man/man8/efistored.8": False,
         "lib/systemd/system/efistored.service": False,

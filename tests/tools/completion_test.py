@@ -11,10 +11,10 @@ import script_test
 from command import GLOBAL_GUID, OWN_GUID
 
 COMPLETION = script_test.SOURCE_DIR / "tools" / "completion" / "efistore"
-COMMANDS = ["apply", "capsule", "check", "create", "delete", "export", "get", "import", "info",
+COMMANDS = ["apply", "capsule", "check", "create", "delete", "esrt", "export", "get", "import", "info",
             "list", "map", "policy", "reclaim", "replay", "secureboot", "set", "watch"]
 # With the commands of commands.
-NESTED = {"capsule": ["create", "inspect", "sign", "verify"],
+NESTED = {"capsule": ["apply", "create", "inspect", "sign", "verify"],
           "policy": ["list", "lock", "register"],
           "secureboot": ["enroll", "generate", "mode", "status"]}
 ALL_COMMANDS = [[name] for name in COMMANDS] + [[name, nested] for name in NESTED

@@ -35,7 +35,7 @@ class ManualTest(command.CommandTest):
         text = MANUAL.read_text()
         help_text = self.spawn("--help").stdout.decode()
         names = re.findall(r"^  (\w+) ", help_text.split("\nCommands:\n")[1].split("\n\n")[0], re.M)
-        self.assertEqual(len(names), 17)
+        self.assertEqual(len(names), 18)
         for name in names:
             sections = re.findall(rf"^## ({name}\b.*(?:\n(?!#).*)*)", text, re.M)
             self.assertEqual(len(sections), 1, name)

@@ -17,7 +17,7 @@ namespace efistore::tools {
 namespace {
 
 constexpr const char* footer =
-    R"(A capsule is a file that brings firmware to a machine (UEFI 2.10, 23.3). No store is needed here.
+    R"(A capsule is a file that brings firmware to a machine (UEFI 2.10, 23.3). Only apply needs a store.
 
 Examples:
   efistore capsule inspect firmware.cap
@@ -113,13 +113,13 @@ std::optional<std::uint32_t> capsule_flags_from_string(std::string_view text) {
 }
 
 void add_capsule(CLI::App& app, Action& action) {
-  auto* const command = app.add_subcommand("capsule", "Make, examine and verify firmware updates");
+  auto* const command = app.add_subcommand("capsule", "Make, examine and apply firmware updates");
   command->require_subcommand(1);
   command->group("Commands");
   command->get_formatter()->label("SUBCOMMAND", "COMMAND");
   command->footer(footer);
-  for (const auto add :
-       {add_capsule_inspect, add_capsule_create, add_capsule_sign, add_capsule_verify}) {
+  for (const auto add : {add_capsule_inspect, add_capsule_create, add_capsule_sign,
+                         add_capsule_verify, add_capsule_apply}) {
     add(*command, action);
   }
 }

@@ -23,6 +23,7 @@ namespace efistore::tools {
 /// Of a capsule, and of a file that goes into one.
 inline constexpr std::size_t max_capsule_file_size_bytes = std::size_t{256} << 20;
 
+void add_capsule_apply(CLI::App& parent, Action& action);
 void add_capsule_inspect(CLI::App& parent, Action& action);
 void add_capsule_create(CLI::App& parent, Action& action);
 void add_capsule_sign(CLI::App& parent, Action& action);

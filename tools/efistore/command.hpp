@@ -41,6 +41,7 @@ void add_capsule(CLI::App& app, Action& action);
 void add_check(CLI::App& app, Action& action);
 void add_create(CLI::App& app, Action& action);
 void add_delete(CLI::App& app, Action& action);
+void add_esrt(CLI::App& app, Action& action);
 void add_export(CLI::App& app, Action& action);
 void add_get(CLI::App& app, Action& action);
 void add_import(CLI::App& app, Action& action);

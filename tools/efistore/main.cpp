@@ -95,7 +95,7 @@ ExitCode run(int argc, char** argv) {
   app.fallthrough();
   for (const auto add : {add_create, add_info, add_list, add_get, add_set, add_delete, add_check,
                          add_map, add_reclaim, add_export, add_import, add_apply, add_policy,
-                         add_secureboot, add_capsule, add_watch, add_replay}) {
+                         add_secureboot, add_capsule, add_esrt, add_watch, add_replay}) {
     add(app, action);
   }
   try {

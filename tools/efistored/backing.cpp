@@ -11,6 +11,8 @@
 #include <utility>
 
 #include "efistore/flash/memory_device.hpp"
+#include "efistore/flash/open.hpp"
+#include "efistore/update/updater.hpp"
 #include "efistore/variable/limits.hpp"
 
 #include "common/file_io.hpp"
@@ -83,6 +85,13 @@ Result<std::unique_ptr<Backing>> Backing::open(const BackingOptions& options) {
   if (!services) return forward(std::move(services));
   // Nothing is written to the copy: what firmware shows of secure boot is in memory.
   static_cast<void>(services->start_secure_boot());
+  update::ServicesVariables variables(*services);
+  backing->esrt_ = update::Updater({.resources = backing->options_.resources,
+                                    .variables = variables,
+                                    .state_folder = {},
+                                    .open_device = flash::open_device,
+                                    .now = {}})
+                       .esrt();
   if (!options.boot_phase) services->exit_boot_services();
   backing->services_.emplace(std::move(*services));
   backing->device_ = std::move(*device);

@@ -13,8 +13,10 @@
 #include <vector>
 
 #include "efistore/base/unique_fd.hpp"
+#include "efistore/capsule/report.hpp"
 #include "efistore/flash/device.hpp"
 #include "efistore/mm/dispatcher.hpp"
+#include "efistore/update/resource.hpp"
 #include "efistore/variable/services.hpp"
 
 #include "common/outcome.hpp"
@@ -30,6 +32,8 @@ struct BackingOptions {
   std::optional<std::uint32_t> hardware_error_storage_bytes{};
   /// Registered before EndOfDxe besides those beside the store, as firmware's drivers do.
   std::vector<variable::Policy> policies{};
+  /// Whose versions and last attempts are told by esrt().
+  std::vector<update::Resource> resources{};
 };
 
 /// A file with EDK2's entries, back to back, at least one. Fails with the file's name.
@@ -44,6 +48,9 @@ class Backing final : public mm::PolicyKeeper {
 
   /// What answers now.
   variable::Services& services() noexcept { return *services_; }
+  /// The resources, as the store knew them before ExitBootServices; their variables cannot be seen
+  /// afterwards. Errors: those of update::Updater::esrt().
+  const Result<std::vector<capsule::EsrtEntry>>& esrt() const noexcept { return esrt_; }
   /// Where files beside the store are kept.
   std::filesystem::path folder() const { return policy_file_.parent_path(); }
 
@@ -65,6 +72,7 @@ class Backing final : public mm::PolicyKeeper {
   BackingOptions options_;
   std::filesystem::path policy_file_;
   std::vector<variable::Policy> policies_;
+  Result<std::vector<capsule::EsrtEntry>> esrt_;
   std::unique_ptr<flash::Device> device_;  ///< until the recovery takes it
   std::optional<variable::Services> services_;
   std::optional<Result<variable::Services>> recovered_;

@@ -148,6 +148,21 @@ Result<std::optional<ConfigReader>> start_reader(const Options& options, int arg
   return std::optional(std::move(*reader));
 }
 
+/// On a machine that has an ESRT of its firmware's, and on one that shows none, nothing is missed.
+void show_resources(ModuleNode& node, const Backing& backing) {
+  if (!backing.esrt()) {
+    complain("no ESRT: " + backing.esrt().error().message);
+    return;
+  }
+  if (backing.esrt()->empty()) return;
+  const Status shown = node.show_esrt(*backing.esrt());
+  if (shown || shown.error().code == Errc::already_exists ||
+      shown.error().code == Errc::unsupported) {
+    return;
+  }
+  complain("no ESRT: " + shown.error().message);
+}
+
 std::optional<UserBudget> budget_of(const Options& options) {
   auto budget = variable::WriteBudget::create(
       {.bytes_per_hour = options.budget_bytes_per_hour,
@@ -197,13 +212,17 @@ Status run(const Options& options, int argc, const char* const* argv) {
     if (!entries) return fail(Errc::invalid_argument, entries.error().message);
     std::ranges::move(*entries, std::back_inserter(policies));
   }
+  auto resources = options.kmod ? update::load_resources(options.firmware_folder)
+                                : std::vector<update::Resource>();
+  if (!resources) return forward(std::move(resources));
   auto backing =
       Backing::open({.store = options.store,
                      .read_only = options.read_only,
                      .boot_phase = options.boot_phase,
                      .max_variable_size_bytes = options.max_variable_size_bytes,
                      .hardware_error_storage_bytes = options.hardware_error_storage_bytes,
-                     .policies = std::move(policies)});
+                     .policies = std::move(policies),
+                     .resources = std::move(*resources)});
   if (!backing) {
     return fail(backing.error().code, tools::describe_open_error(options.store, backing.error()));
   }
@@ -235,6 +254,7 @@ Status run(const Options& options, int argc, const char* const* argv) {
   if (options.kmod) {
     auto node = ModuleNode::open(options.module_node);
     if (!node) return forward(std::move(node));
+    show_resources(*node, **backing);
     server_options.module.emplace(std::move(*node));
   }
   if (options.capture) {

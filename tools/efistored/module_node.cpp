@@ -122,6 +122,16 @@ Status ModuleNode::announce(std::uint32_t ready) {
   return send(EFISTORE_MM_STATE, 0, std::as_bytes(std::span(&state, 1)));
 }
 
+Status ModuleNode::show_esrt(std::span<const capsule::EsrtEntry> entries) {
+  // The message is EFI_SYSTEM_RESOURCE_TABLE itself.
+  static_assert(sizeof(efistore_mm_esrt) == 16 && sizeof(efistore_mm_esrt_entry) == 40);
+  std::vector<capsule::EsrtEntry> shown(entries.begin(), entries.end());
+  for (capsule::EsrtEntry& entry : shown) {
+    entry.last_attempt_status = capsule::standard_status(entry.last_attempt_status);
+  }
+  return send(EFISTORE_MM_ESRT, 0, capsule::encode_esrt(shown));
+}
+
 Status ModuleNode::tell_of_changes(std::uint64_t count) {
   const auto changes = static_cast<__u64>(count);
   return send(EFISTORE_MM_CHANGED, 0, std::as_bytes(std::span(&changes, 1)));

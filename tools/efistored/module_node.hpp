@@ -12,6 +12,7 @@
 
 #include "efistore/base/result.hpp"
 #include "efistore/base/unique_fd.hpp"
+#include "efistore/capsule/report.hpp"
 
 namespace efistore::daemon {
 
@@ -40,6 +41,9 @@ class ModuleNode {
   /// Whoever asked may be gone, which is no error. Errors: io.
   Status reply(std::uint64_t id, std::span<const std::byte> frame);
   Status announce(std::uint32_t ready);
+  /// What /sys/firmware/efi/esrt is to show. Errors: already_exists (the machine has firmware that
+  /// shows one), unsupported (the kernel has no EFI), io.
+  Status show_esrt(std::span<const capsule::EsrtEntry> entries);
   Status tell_of_changes(std::uint64_t count);
 
  private:

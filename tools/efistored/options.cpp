@@ -105,6 +105,10 @@ tl::expected<Options, EarlyExit> parse_command_line(int argc, const char* const*
   app.add_option("--module-node", options.module_node, "The module's node for --kmod")
       ->type_name("NODE")
       ->capture_default_str();
+  app.add_option("--firmware", options.firmware_folder,
+                 "Show the firmware resources that DIR describes in the module's ESRT")
+      ->type_name("DIR")
+      ->capture_default_str();
   app.add_flag("--read-only", options.read_only, "Change nothing");
   app.add_option("--phase", phase, "boot: stay before ExitBootServices until it is signalled")
       ->check(CLI::IsMember({"boot", "runtime"}))

@@ -15,12 +15,14 @@
 namespace efistore::daemon {
 
 inline constexpr const char* default_module_node = "/dev/efistore-mm";
+inline constexpr const char* default_firmware_folder = "/etc/efistore/firmware.d";
 
 struct Options {
   std::string store;
   std::optional<std::string> socket{};  ///< none: the default
   bool kmod = false;
   std::string module_node = default_module_node;
+  std::string firmware_folder = default_firmware_folder;
   bool read_only = false;
   bool boot_phase = false;
   std::vector<Permission> permissions{};
