@@ -44,9 +44,16 @@ std::optional<std::u16string> read_text(ByteReader& reader) {
 
 }  // namespace
 
-std::u16string fmp_state_name(std::uint64_t hardware_instance) {
-  if (hardware_instance == 0) return u"FmpState";
-  return fmt::format(u"FmpState{:016X}", hardware_instance);
+std::u16string state_variable_name(std::u16string_view word, std::uint64_t hardware_instance,
+                                   std::uint8_t index) {
+  std::u16string name(word);
+  if (hardware_instance != 0) name += fmt::format(u"{:016X}", hardware_instance);
+  if (index != 1) name += fmt::format(u"-{:02X}", index);
+  return name;
+}
+
+std::u16string fmp_state_name(std::uint64_t hardware_instance, std::uint8_t index) {
+  return state_variable_name(u"FmpState", hardware_instance, index);
 }
 
 std::vector<std::byte> encode_fmp_state(const FmpState& state) {

@@ -37,6 +37,10 @@ class BankGroup {
   /// The bank that an update is written to.
   std::size_t next() const noexcept { return (active() + 1) % metadata_.bank_count(); }
 
+  /// Whether banks were switched since the machine was started, so that the one to be written next
+  /// is the one that runs.
+  Result<bool> awaits_boot() const;
+
   /// Errors: those of BankSwitch::change().
   Status change(const capsule::FwuMetadata& metadata);
 
@@ -56,6 +60,8 @@ class BankGroup {
  private:
   /// Of the variables: letters and digits that tell groups apart.
   std::u16string key() const;
+  std::u16string trial_counter_name() const;
+  std::u16string switched_name() const;
   Status forget_trial();
   /// Makes the recorded versions those of the active bank, which a boot loader may have changed, or
   /// a revert that was cut.
@@ -64,6 +70,7 @@ class BankGroup {
   FwuLocation location_;
   Variables* variables_;
   std::vector<const Resource*> members_;
+  bool is_only_ = true;  ///< group of the machine
   std::unique_ptr<ExtentDevice> first_;
   std::unique_ptr<ExtentDevice> second_;
   std::optional<BankSwitch> banks_;

@@ -32,18 +32,56 @@ Status write_copy(flash::Device& device, std::span<const std::byte> encoded) {
   return writer->write(blocks);
 }
 
+/// What is remembered of a change: the checksum of the metadata before it, and those after it.
+struct Remembered {
+  std::uint32_t old_checksum = 0;
+  capsule::FwuMetadata metadata;
+  std::vector<std::byte> encoded;
+};
+
+std::uint32_t checksum_of(std::span<const std::byte> encoded) noexcept {
+  return ByteReader(encoded).u32();
+}
+
+/// Nothing of a variable that is no change, or of one that somebody else has gone over: a boot
+/// loader that reverted, say. Then a copy is valid, and neither old nor new.
+std::optional<Remembered> parse_change(std::span<const std::byte> data,
+                                       const std::array<flash::Device*, 2>& copies) {
+  ByteReader reader(data);
+  Remembered change;
+  change.old_checksum = reader.u32();
+  if (!reader.ok()) return std::nullopt;
+  auto metadata = capsule::parse_fwu_metadata(data.subspan(reader.position()));
+  if (!metadata) return std::nullopt;
+  change.metadata = *std::move(metadata);
+  change.encoded = capsule::encode_fwu_metadata(change.metadata);
+  for (flash::Device* copy : copies) {
+    const auto bytes = read_copy(*copy);
+    const auto there = bytes ? capsule::parse_fwu_metadata(*bytes)
+                             : Result<capsule::FwuMetadata>(tl::unexpected(bytes.error()));
+    if (!there) continue;
+    const auto encoded = capsule::encode_fwu_metadata(*there);
+    if (encoded != change.encoded && checksum_of(encoded) != change.old_checksum) {
+      return std::nullopt;
+    }
+  }
+  return change;
+}
+
 }  // namespace
 
 Result<BankSwitch> BankSwitch::open(flash::Device& first, flash::Device& second,
                                     Variables& variables, std::u16string_view key) {
   BankSwitch banks(first, second, variables, u"FwuMetadata" + std::u16string(key));
-  auto remembered = variables.get(banks.name_, guids::update_state);
-  if (!remembered) return forward(std::move(remembered));
-  if (*remembered && capsule::parse_fwu_metadata(**remembered)) {
-    if (Status written = banks.write(**remembered); !written) return forward(std::move(written));
-  }
+  const auto remembered = variables.get(banks.name_, guids::update_state);
+  if (!remembered) return tl::unexpected(remembered.error());
   if (*remembered) {
-    Status forgotten = variables.set(banks.name_, guids::update_state, 0, {});
+    if (const auto change = parse_change(**remembered, banks.copies_)) {
+      if (Status written = banks.write(change->encoded); !written) {
+        return forward(std::move(written));
+      }
+    }
+    Status forgotten = variables.set(banks.name_, guids::update_state, {});
     if (!forgotten) return forward(std::move(forgotten));
   }
   if (Status loaded = banks.load(); !loaded) return forward(std::move(loaded));
@@ -56,7 +94,7 @@ Result<capsule::FwuMetadata> BankSwitch::peek(flash::Device& first, flash::Devic
   const auto remembered = variables.get(banks.name_, guids::update_state);
   if (!remembered) return tl::unexpected(remembered.error());
   if (*remembered) {
-    if (auto metadata = capsule::parse_fwu_metadata(**remembered)) return *std::move(metadata);
+    if (auto change = parse_change(**remembered, banks.copies_)) return std::move(change->metadata);
   }
   if (Status loaded = banks.load(); !loaded) return forward(std::move(loaded));
   return std::move(banks.metadata_);
@@ -118,13 +156,14 @@ Status BankSwitch::change(const capsule::FwuMetadata& metadata) {
     }
   }
   if (Status mended = mend_second(); !mended) return mended;
-  Status remembered =
-      variables_->set(name_, guids::update_state,
-                      attributes::non_volatile | attributes::bootservice_access, encoded);
+  std::vector<std::byte> change(sizeof(std::uint32_t));
+  ByteWriter(change).u32(checksum_of(capsule::encode_fwu_metadata(metadata_)));
+  change.insert(change.end(), encoded.begin(), encoded.end());
+  Status remembered = variables_->set(name_, guids::update_state, change);
   if (!remembered) return remembered;
   if (Status written = write(encoded); !written) return written;
   metadata_ = metadata;
-  return variables_->set(name_, guids::update_state, 0, {});
+  return variables_->set(name_, guids::update_state, {});
 }
 
 }  // namespace efistore::update

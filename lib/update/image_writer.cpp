@@ -90,6 +90,8 @@ Result<BlockSet> ImageWriter::possibly_cut(const WritePlan& plan) {
   // they had to be written: any block since the last such one may be the one in front.
   BlockSet cut;
   bool found = false;
+  if (plan.differing == WritePlan::Differing::unknown) return plan.blocks;
+  const bool is_exact = plan.differing == WritePlan::Differing::all;
   for (const BlockSet::Run& run : plan.blocks.runs()) {
     for (std::uint32_t block = run.first; block < run.end() && !found; ++block) {
       if (block == 0) continue;
@@ -100,7 +102,7 @@ Result<BlockSet> ImageWriter::possibly_cut(const WritePlan& plan) {
       const auto same = is_same(block);
       if (!same) return tl::unexpected(same.error());
       found = !*same;
-      if (*same && (plan.exact || block == run.first || block + 1 == run.end())) cut = {};
+      if (*same && (is_exact || block == run.first || block + 1 == run.end())) cut = {};
       cut.add(block);
     }
   }

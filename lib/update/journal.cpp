@@ -7,13 +7,15 @@
 #include <algorithm>
 
 #include "efistore/base/bytes.hpp"
+#include "efistore/capsule/report.hpp"
 
 namespace efistore::update {
 
 namespace {
 
 constexpr std::uint8_t journal_version = 1;
-/// Version, state, exactness, a reserved byte; the digest; block size and number of runs.
+/// Version, state, what is known of the blocks, a reserved byte; the digest; block size and number
+/// of runs.
 constexpr std::size_t header_size = 4 + 32 + 4 + 4;
 constexpr std::size_t run_size = 8;
 
@@ -23,9 +25,8 @@ tl::unexpected<Error> malformed(std::string_view what) {
 
 }  // namespace
 
-std::u16string journal_name(std::size_t bank, std::uint64_t hardware_instance) {
-  const std::u16string name = fmt::format(u"FmpUpdate{}", bank);
-  return hardware_instance == 0 ? name : fmt::format(u"{}{:016X}", name, hardware_instance);
+std::u16string journal_name(std::size_t bank, std::uint64_t hardware_instance, std::uint8_t index) {
+  return capsule::state_variable_name(fmt::format(u"FmpUpdate{}", bank), hardware_instance, index);
 }
 
 std::vector<std::byte> encode_journal(const Journal& journal) {
@@ -34,7 +35,7 @@ std::vector<std::byte> encode_journal(const Journal& journal) {
   ByteWriter writer(data);
   writer.u8(journal_version);
   writer.u8(static_cast<std::uint8_t>(journal.state));
-  writer.u8(journal.plan.exact ? 1 : 0);
+  writer.u8(static_cast<std::uint8_t>(journal.plan.differing));
   writer.u8(0);
   writer.bytes(journal.capsule);
   writer.u32(journal.block_size_bytes);
@@ -51,7 +52,7 @@ Result<Journal> parse_journal(std::span<const std::byte> data) {
   const std::uint8_t version = reader.u8();
   Journal journal;
   journal.state = Journal::State{reader.u8()};
-  journal.plan.exact = reader.u8() != 0;
+  journal.plan.differing = WritePlan::Differing{reader.u8()};
   reader.skip(1);
   const auto digest = reader.take(journal.capsule.size());
   journal.block_size_bytes = reader.u32();
@@ -62,6 +63,9 @@ Result<Journal> parse_journal(std::span<const std::byte> data) {
   }
   if (journal.state != Journal::State::writing && journal.state != Journal::State::abandoned) {
     return malformed("its state is none that is known");
+  }
+  if (journal.plan.differing > WritePlan::Differing::unknown) {
+    return malformed("what it knows of its blocks is nothing that is known");
   }
   if (count > max_journal_runs || reader.remaining() != count * run_size) {
     return malformed(fmt::format("{} runs in {} bytes, expected at most {}", count,

@@ -249,6 +249,7 @@ void ResourceReader::read_trust(const toml::table& table) {
     }
   }
   resource_.form.authenticated = !unsigned_allowed;
+  resource_.shares_certificates = boolean(table, "shares_certificates", false);
   if (resource_.trusted.size() > max_trusted_certificates) {
     fail_at(*table.get("certificates"),
             fmt::format("more than {} certificates", max_trusted_certificates));
@@ -335,10 +336,10 @@ void ResourceReader::read_banks(const toml::table& table) {
 
 Result<Resource> ResourceReader::read(const toml::table& table) {
   resource_.file = file_;
-  check_keys(table,
-             {"image_type", "index", "hardware_instance", "name", "vendor", "type", "capsule_flags",
-              "scheme", "target", "bank", "fwu", "version", "lowest_supported_version",
-              "payload_header", "certificates", "allow_unsigned", "guard_first_block", "hooks"});
+  check_keys(table, {"image_type", "index", "hardware_instance", "name", "vendor", "type",
+                     "capsule_flags", "scheme", "target", "bank", "fwu", "version",
+                     "lowest_supported_version", "payload_header", "certificates", "allow_unsigned",
+                     "shares_certificates", "guard_first_block", "hooks"});
   read_identity(table);
   read_version(table);
   read_trust(table);
@@ -405,6 +406,17 @@ Status check_together(const std::vector<Resource>& resources) {
       return fail(Errc::invalid_argument,
                   fmt::format("{}: {} has the same image_type, index and hardware_instance",
                               resource->file.string(), twin->file.string()));
+    }
+    for (auto other = resources.begin(); other != resource; ++other) {
+      const bool is_shared = std::ranges::any_of(resource->trusted, [&](const auto& certificate) {
+        return std::ranges::find(other->trusted, certificate) != other->trusted.end();
+      });
+      if (is_shared && !(resource->shares_certificates && other->shares_certificates)) {
+        return fail(Errc::invalid_argument,
+                    fmt::format("{}: it trusts a certificate of {}; no signature says which of the "
+                                "two a payload is for, so both need shares_certificates = true",
+                                resource->file.string(), other->file.string()));
+      }
     }
     for (const Extent& extent : extents_of(*resource)) {
       if (Status claimed = claim({&*resource, extent, false}); !claimed) return claimed;

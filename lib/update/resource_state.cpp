@@ -24,8 +24,8 @@ constexpr std::u16string_view done_name = u"FmpUpdateDone";
 }  // namespace
 
 Result<capsule::FmpState> load_fmp_state(Variables& variables, const Resource& resource) {
-  const auto data =
-      variables.get(capsule::fmp_state_name(resource.hardware_instance), resource.type_id);
+  const auto data = variables.get(
+      capsule::fmp_state_name(resource.hardware_instance, resource.index), resource.type_id);
   if (!data) return tl::unexpected(data.error());
   if (!*data) return capsule::FmpState();
   return capsule::parse_fmp_state(**data).value_or(capsule::FmpState());
@@ -33,8 +33,8 @@ Result<capsule::FmpState> load_fmp_state(Variables& variables, const Resource& r
 
 Status save_fmp_state(Variables& variables, const Resource& resource,
                       const capsule::FmpState& state) {
-  return variables.set(capsule::fmp_state_name(resource.hardware_instance), resource.type_id,
-                       state_attributes, capsule::encode_fmp_state(state));
+  return variables.set(capsule::fmp_state_name(resource.hardware_instance, resource.index),
+                       resource.type_id, capsule::encode_fmp_state(state));
 }
 
 Result<std::uint32_t> running_version(const Resource& resource, const capsule::FmpState& state) {
@@ -68,10 +68,8 @@ std::uint32_t lowest_supported_version(const Resource& resource, const capsule::
 namespace {
 
 std::u16string bank_version_name(const Resource& resource, std::size_t bank) {
-  const std::u16string name = fmt::format(u"FmpBankVersion{}", bank);
-  return resource.hardware_instance == 0
-             ? name
-             : fmt::format(u"{}{:016X}", name, resource.hardware_instance);
+  return capsule::state_variable_name(fmt::format(u"FmpBankVersion{}", bank),
+                                      resource.hardware_instance, resource.index);
 }
 
 }  // namespace
@@ -88,12 +86,13 @@ Status save_bank_version(Variables& variables, const Resource& resource, std::si
                          std::uint32_t version) {
   std::array<std::byte, sizeof version> data;
   ByteWriter(data).u32(version);
-  return variables.set(bank_version_name(resource, bank), resource.type_id, state_attributes, data);
+  return variables.set(bank_version_name(resource, bank), resource.type_id, data);
 }
 
 Result<std::optional<Journal>> load_journal(Variables& variables, const Resource& resource,
                                             std::size_t bank) {
-  const auto data = variables.get(journal_name(bank, resource.hardware_instance), resource.type_id);
+  const auto data = variables.get(journal_name(bank, resource.hardware_instance, resource.index),
+                                  resource.type_id);
   if (!data) return tl::unexpected(data.error());
   if (!*data) return std::optional<Journal>();
   auto journal = parse_journal(**data);
@@ -103,17 +102,18 @@ Result<std::optional<Journal>> load_journal(Variables& variables, const Resource
 
 Status save_journal(Variables& variables, const Resource& resource, std::size_t bank,
                     const Journal& journal) {
-  return variables.set(journal_name(bank, resource.hardware_instance), resource.type_id,
-                       state_attributes, encode_journal(journal));
+  return variables.set(journal_name(bank, resource.hardware_instance, resource.index),
+                       resource.type_id, encode_journal(journal));
 }
 
 Status remove_journal(Variables& variables, const Resource& resource, std::size_t bank) {
-  return variables.set(journal_name(bank, resource.hardware_instance), resource.type_id, 0, {});
+  return variables.set(journal_name(bank, resource.hardware_instance, resource.index),
+                       resource.type_id, {});
 }
 
 Status close_update(std::span<const Resource> resources, Variables& variables,
                     const crypto::Digest& capsule) {
-  Status remembered = variables.set(done_name, guids::update_state, state_attributes, capsule);
+  Status remembered = variables.set(done_name, guids::update_state, capsule);
   if (!remembered) return remembered;
   return finish_closing(resources, variables);
 }
@@ -130,7 +130,7 @@ Status finish_closing(std::span<const Resource> resources, Variables& variables)
       if (Status removed = remove_journal(variables, resource, bank); !removed) return removed;
     }
   }
-  return variables.set(done_name, guids::update_state, 0, {});
+  return variables.set(done_name, guids::update_state, {});
 }
 
 }  // namespace efistore::update

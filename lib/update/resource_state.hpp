@@ -14,10 +14,6 @@
 
 namespace efistore::update {
 
-/// Variables of the updates' own are for firmware, and not for the operating system.
-inline constexpr std::uint32_t state_attributes =
-    attributes::non_volatile | attributes::bootservice_access;
-
 /// One that cannot be read counts as one that is not there: it is written anew.
 Result<capsule::FmpState> load_fmp_state(Variables& variables, const Resource& resource);
 Status save_fmp_state(Variables& variables, const Resource& resource,

@@ -3,13 +3,15 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include <array>
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include "efistore/base/bytes.hpp"
 
@@ -111,6 +113,46 @@ Status FileSource::read(std::uint64_t offset, std::span<std::byte> out) const {
   return {};
 }
 
+Result<StateFolder> StateFolder::hold(const std::filesystem::path& folder) {
+  std::error_code error;
+  // A journal must not outlast the folder that its copy is in.
+  std::vector<std::filesystem::path> missing;
+  for (auto path = std::filesystem::absolute(folder); !std::filesystem::exists(path, error);
+       path = path.parent_path()) {
+    missing.push_back(path);
+  }
+  for (auto path = missing.rbegin(); path != missing.rend(); ++path) {
+    if (::mkdir(path->c_str(), S_IRWXU) != 0 && errno != EEXIST) {
+      return fail_errno(errno, path->string());
+    }
+    if (Status synced = sync_folder(path->parent_path()); !synced) {
+      return forward(std::move(synced));
+    }
+  }
+  UniqueFd lock(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (!lock || ::fchmod(lock.get(), S_IRWXU) != 0) return fail_errno(errno, folder.string());
+  if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    if (errno != EWOULDBLOCK) return fail_errno(errno, folder.string());
+    return fail(Errc::busy, folder.string() + ": another update is under way");
+  }
+  return StateFolder(folder, std::move(lock));
+}
+
+void StateFolder::tidy(std::span<const crypto::Digest> kept) const {
+  std::error_code error;
+  std::vector<std::filesystem::path> left;
+  for (std::filesystem::directory_iterator entry(folder_, error), end; !error && entry != end;
+       entry.increment(error)) {
+    const std::string name = entry->path().filename().string();
+    const bool is_ours = name.starts_with(".staging-") || name.starts_with("applying-");
+    const bool is_kept = std::ranges::any_of(kept, [&](const crypto::Digest& digest) {
+      return staged_path(folder_, digest).filename() == name;
+    });
+    if (is_ours && !is_kept) left.push_back(entry->path());
+  }
+  for (const auto& path : left) ::unlink(path.c_str());
+}
+
 std::filesystem::path staged_path(const std::filesystem::path& folder,
                                   const crypto::Digest& digest) {
   return folder / ("applying-" + to_hex(digest) + ".cap");
@@ -118,13 +160,6 @@ std::filesystem::path staged_path(const std::filesystem::path& folder,
 
 Result<crypto::Digest> stage_capsule(const capsule::Source& source,
                                      const std::filesystem::path& folder) {
-  constexpr auto owner_only = std::filesystem::perms::owner_all;
-  std::error_code error;
-  if (std::filesystem::create_directories(folder, error); error) {
-    return fail_errno(error.value(), folder.string());
-  }
-  std::filesystem::permissions(folder, owner_only, error);
-  if (error) return fail_errno(error.value(), folder.string());
   StagingFile file(folder);
   if (file.fd() < 0) return fail_errno(errno, folder.string());
   crypto::Hash hash;

@@ -144,11 +144,43 @@ bool UpdateRun::find_resources() {
   return true;
 }
 
+/// Whether a journal names this copy: what was begun with it is gone on with.
+bool UpdateRun::find_journals() {
+  for (const Item& item : items_) {
+    for (std::size_t bank = 0; bank < item.resource->banks.size(); ++bank) {
+      const auto journal = load_journal(environment_.variables, *item.resource, bank);
+      if (!journal) return refuse(capsule::refusal_of(journal.error()));
+      is_resumed_ = is_resumed_ || (*journal && (*journal)->state == Journal::State::writing &&
+                                    (*journal)->capsule == digest_);
+    }
+  }
+  return true;
+}
+
+bool UpdateRun::has_room() {
+  // What stands in an image beside firmware, at most.
+  constexpr std::uint64_t beside = capsule::max_certificate_data_size_bytes +
+                                   capsule::max_payload_header_size_bytes + 128 * 1024;
+  for (const Item& item : items_) {
+    const auto target = ExtentDevice::open(item.resource->banks[0], pool_);
+    if (!target) return fail_item(item, target.error());
+    const std::uint64_t size = capsule_.fmp->payloads[item.payload].image.size;
+    if (size <= (*target)->geometry().size_bytes + beside) continue;
+    return refuse_payload(
+        item.payload, item.resource,
+        {EfiStatus::out_of_resources, LastAttemptStatus::insufficient_resources,
+         fmt::format("{}: its image has {} bytes, and there is room for {}", item.resource->name,
+                     size, (*target)->geometry().size_bytes)});
+  }
+  return true;
+}
+
 bool UpdateRun::verify() {
-  if (!parse()) return false;
+  if (!parse() || !find_journals()) return false;
   for (Item& item : items_) {
     observer_({.kind = Event::Kind::verifying, .payload = item.payload, .resource = item.resource});
     if (const auto refusal = verify_item(item)) {
+      is_verdict_ = refusal->status != EfiStatus::device_error;
       return refuse_payload(item.payload, item.resource, *refusal);
     }
   }
@@ -167,6 +199,8 @@ std::optional<Refusal> UpdateRun::verify_item(Item& item) {
   const auto& header = item.image->image().payload_header;
   if (!header) return std::nullopt;
   outcome.version = header->version;
+  // An update that is gone on with was allowed when it was begun, and has changed the versions.
+  if (is_resumed_) return std::nullopt;
   if (const auto refusal = check_versions(item, *header)) return refusal;
   return check_dependency(item);
 }
@@ -218,7 +252,7 @@ bool UpdateRun::compare() {
   if (Status chosen = choose_banks(); !chosen) return refuse(capsule::refusal_of(chosen.error()));
   for (Item& item : items_) {
     Status compared = open_item(item);
-    if (compared && !item.is_written) compared = compare_item(item);
+    if (compared) compared = item.is_written ? compare_written(item) : compare_item(item);
     if (!compared) return fail_item(item, compared.error());
   }
   return true;
@@ -263,6 +297,11 @@ Status UpdateRun::choose_banks() {
     // What was cut goes to the bank that it was for, and may be active already.
     const std::size_t bank = begun != items_.end() ? begun->bank : group.next();
     const bool is_switched = begun != items_.end() && bank == group.active();
+    const auto awaits_boot = group.awaits_boot();
+    if (!awaits_boot) return tl::unexpected(awaits_boot.error());
+    if (*awaits_boot && !is_switched) {
+      return fail(Errc::busy, "the bank that was written last has to be booted first");
+    }
     if (group.metadata().is_trial() && !is_switched) {
       return fail(Errc::busy, "firmware is on trial: it has to be accepted or reverted first");
     }

@@ -34,14 +34,19 @@ class UpdateRun {
 
   /// The capsule's form, and who is to get its payloads.
   bool parse();
+  /// Whether the targets are large enough to look further, once it is parsed.
+  bool has_room();
   /// Every payload: signature, versions, dependency. Parses, if that was not done.
   bool verify();
   /// Which blocks have to be written, of all targets, before any of them is.
   bool compare();
   /// Writes them, and switches banks.
   bool write();
-  /// Records in FmpState how it went.
-  void record();
+  /// Records in FmpState how it went. Where it failed, and is given up, the journals stay for what
+  /// they list; else they stay as they are.
+  void record(bool is_given_up = true);
+  /// Whether the capsule itself was found wanting: another try finds the same.
+  bool is_verdict() const noexcept { return is_verdict_; }
 
   UpdateOutcome take_outcome();
   /// The same, refused for another reason than the capsule.
@@ -60,6 +65,7 @@ class UpdateRun {
     std::unique_ptr<ExtentDevice> device{};
     std::optional<Journal> journal{};
     BlockSet blocks{};
+    bool has_suspects = false;  ///< blocks that are written although they read as the firmware
     bool is_written = false;
 
     bool is_payload() const noexcept { return image.has_value(); }
@@ -71,6 +77,7 @@ class UpdateRun {
   PayloadOutcome& outcome_of(std::size_t payload, const Resource* resource);
 
   bool find_resources();
+  bool find_journals();
   std::optional<capsule::Refusal> verify_item(Item& item);
   std::optional<capsule::Refusal> check_versions(const Item& item,
                                                  const capsule::PayloadHeader& header);
@@ -81,8 +88,11 @@ class UpdateRun {
   Status add_companions(BankGroup& group, std::size_t bank);
   Status open_item(Item& item);
   Status compare_item(Item& item);
+  /// Of a bank that is active already: it must hold the firmware.
+  Status compare_written(Item& item);
   Status announce();
   Status write_item(Item& item);
+  Status write_target(Item& item);
   Status run_hook_of(const Item& item, const std::vector<std::string>& command);
   Status switch_banks(BankGroup& group);
   bool fail_item(const Item& item, const Error& error);
@@ -94,6 +104,8 @@ class UpdateRun {
   DevicePool pool_;
   capsule::Capsule capsule_;
   bool is_parsed_ = false;
+  bool is_resumed_ = false;
+  bool is_verdict_ = false;
   std::vector<Item> items_;
   std::vector<BankGroup> groups_;
   UpdateOutcome outcome_;

@@ -75,7 +75,10 @@ Status UpdateRun::add_companions(BankGroup& group, std::size_t bank) {
     item.firmware = {0, item.source->size()};
     auto journal = load_journal(environment_.variables, *member, bank);
     if (!journal) return forward(std::move(journal));
-    if (*journal && (*journal)->capsule == digest_) item.journal = *std::move(journal);
+    if (*journal && (*journal)->state == Journal::State::writing &&
+        (*journal)->capsule == digest_) {
+      item.journal = *std::move(journal);
+    }
     items_.push_back(std::move(item));
   }
   return {};
@@ -116,6 +119,7 @@ Status UpdateRun::compare_item(Item& item) {
     observer_({Event::Kind::comparing, item.payload, item.resource, done, total});
   });
   if (!blocks) return forward(std::move(blocks));
+  item.has_suspects = !suspects.empty();
   item.blocks = *std::move(blocks);
   item.blocks.add(suspects);
   if (item.resource->guard_first_block && !item.blocks.empty()) item.blocks.add(0);
@@ -125,6 +129,19 @@ Status UpdateRun::compare_item(Item& item) {
   outcome.block_size_bytes = writer->block_size_bytes();
   outcome.blocks = item.blocks;
   return {};
+}
+
+Status UpdateRun::compare_written(Item& item) {
+  if (!item.is_payload()) return {};
+  auto writer = ImageWriter::create(*item.device, {*item.source, item.firmware});
+  if (!writer) return forward(std::move(writer));
+  const auto blocks = writer->compare();
+  if (!blocks) return tl::unexpected(blocks.error());
+  if (blocks->empty()) return {};
+  is_verdict_ = true;
+  return fail(Errc::damaged, fmt::format("bank {} is active, and does not hold the firmware that "
+                                         "its journal names",
+                                         item.bank));
 }
 
 /// Before the first block is touched: that it was tried, and what is going to be written.
@@ -142,10 +159,13 @@ Status UpdateRun::announce() {
   for (Item& item : items_) {
     if (item.journal || item.is_written) continue;
     const BlockSet joined = item.blocks.joined(max_journal_runs);
+    const auto differing = item.has_suspects       ? WritePlan::Differing::unknown
+                           : joined == item.blocks ? WritePlan::Differing::all
+                                                   : WritePlan::Differing::ends;
     Journal journal{.state = Journal::State::writing,
                     .capsule = digest_,
                     .block_size_bytes = item.device->geometry().erase_block_size_bytes,
-                    .plan = {joined, joined == item.blocks}};
+                    .plan = {joined, differing}};
     Status saved = save_journal(environment_.variables, *item.resource, item.bank, journal);
     if (!saved) return saved;
     item.journal = std::move(journal);
@@ -172,14 +192,23 @@ Status UpdateRun::run_hook_of(const Item& item, const std::vector<std::string>& 
 
 Status UpdateRun::write_item(Item& item) {
   if (Status before = run_hook_of(item, item.resource->hooks.before); !before) return before;
+  Status written = write_target(item);
+  // Also after a failure: what the one before has stopped is to go on.
+  Status after = run_hook_of(item, item.resource->hooks.after);
+  return written ? after : written;
+}
+
+Status UpdateRun::write_target(Item& item) {
   auto writer = ImageWriter::create(*item.device, {*item.source, item.firmware});
   if (!writer) return forward(std::move(writer));
   Status written = writer->write(item.blocks, [&](std::uint64_t done, std::uint64_t total) {
     observer_({Event::Kind::writing, item.payload, item.resource, done, total});
   });
-  if (!written) return written;
-  item.is_written = true;
-  return run_hook_of(item, item.resource->hooks.after);
+  item.is_written = written.has_value();
+  if (item.is_written && item.is_payload()) {
+    outcome_of(item.payload, item.resource).is_written = item.resource->scheme == Scheme::single;
+  }
+  return written;
 }
 
 bool UpdateRun::write() {
@@ -221,11 +250,12 @@ Status UpdateRun::switch_banks(BankGroup& group) {
     std::uint32_t version = *running;
     if (member.is_payload()) {
       const auto& header = member.image->image().payload_header;
-      version = header ? header->version : 0;
+      if (header) version = header->version;
       if ((capsule_.header.flags & capsule::flags::os_accepts) != 0) {
         on_trial.push_back(member.resource);
       }
     }
+    if (!member.resource->form.payload_header) continue;
     Status saved =
         save_bank_version(environment_.variables, *member.resource, group.active(), *running);
     if (saved) saved = save_bank_version(environment_.variables, *member.resource, bank, version);
@@ -262,7 +292,7 @@ bool UpdateRun::serve_trial() {
   return true;
 }
 
-void UpdateRun::record() {
+void UpdateRun::record(bool is_given_up) {
   const bool succeeded = outcome_.status == EfiStatus::success;
   for (const PayloadOutcome& payload : outcome_.payloads) {
     if (payload.resource == nullptr) continue;
@@ -270,11 +300,13 @@ void UpdateRun::record() {
     if (!loaded) continue;
     capsule::FmpState state = *loaded;
     state.last_attempt_version = payload.version.value_or(0);
+    // What is in place already runs, whatever became of the others.
+    const bool is_in_place = succeeded || payload.is_written;
     state.last_attempt_status = succeeded ? LastAttemptStatus::success
                                           : (payload.last_attempt == LastAttemptStatus::success
                                                  ? LastAttemptStatus::unsuccessful
                                                  : payload.last_attempt);
-    if (succeeded && payload.version) {
+    if (is_in_place && payload.version) {
       state.version = payload.version;
       const auto item = std::ranges::find_if(items_, [&](const Item& candidate) {
         return candidate.is_payload() && candidate.resource == payload.resource;
@@ -298,6 +330,7 @@ void UpdateRun::record() {
     }
     return;
   }
+  if (!is_given_up) return;
   for (Item& item : items_) {
     if (!item.journal) continue;
     // What it lists may not be what it reads as; the next write to this bank has to know.

@@ -41,6 +41,13 @@ Status abandon(Environment& environment, const crypto::Digest& capsule) {
   return {};
 }
 
+/// Of something else than the capsule.
+capsule::Refusal refusal_by(const Error& error) {
+  capsule::Refusal refusal = capsule::refusal_of(error);
+  if (error.code == Errc::busy) refusal.status = EfiStatus::not_ready;
+  return refusal;
+}
+
 }  // namespace
 
 Updater::Updater(Environment environment, Observer observer)
@@ -55,24 +62,35 @@ UpdateOutcome Updater::plan(const capsule::Source& source) {
 }
 
 UpdateOutcome Updater::apply(const capsule::Source& source) {
-  resume();
   // A look before anything is copied.
   UpdateRun look(environment_, observer_, source, OpenMode::read_only);
   if (!look.parse()) {
     look.record();
     return look.take_outcome();
   }
+  const auto folder = StateFolder::hold(environment_.state_folder);
+  if (!folder) return look.refused(refusal_by(folder.error()));
+  std::vector<UpdateOutcome> resumed;
+  if (Status taken_up = take_up(*folder, resumed); !taken_up) {
+    return look.refused(refusal_by(taken_up.error()));
+  }
+  if (!look.has_room()) {
+    look.record();
+    return look.take_outcome();
+  }
   const auto digest = stage_capsule(source, environment_.state_folder);
-  if (!digest) return look.refused(capsule::refusal_of(digest.error()));
-  return apply_staged(*digest);
+  if (!digest) return look.refused(refusal_by(digest.error()));
+  return apply_staged(*digest, false);
 }
 
-UpdateOutcome Updater::apply_staged(const crypto::Digest& digest) {
+UpdateOutcome Updater::apply_staged(const crypto::Digest& digest, bool is_resumed) {
   const auto staged = open_staged(environment_.state_folder, digest);
   if (!staged) {
     UpdateOutcome outcome;
     outcome.status = EfiStatus::device_error;
     outcome.reason = staged.error().message;
+    // What cannot be read now may be there the next time; what was changed is not.
+    if (is_resumed && staged.error().code != Errc::damaged) return outcome;
     if (Status abandoned = abandon(environment_, digest); !abandoned) {
       outcome.reason += "; " + abandoned.error().message;
     }
@@ -81,28 +99,56 @@ UpdateOutcome Updater::apply_staged(const crypto::Digest& digest) {
   // The copy, and not what it was made of: it is what is gone on with after a power loss.
   UpdateRun run(environment_, observer_, **staged, OpenMode::read_write, digest);
   (void)(run.verify() && run.compare() && run.write());
-  run.record();
+  const bool is_given_up = !is_resumed || run.is_verdict();
+  run.record(is_given_up);
   UpdateOutcome outcome = run.take_outcome();
+  if (outcome.status != EfiStatus::success && !is_given_up) return outcome;
   if (outcome.status != EfiStatus::success) (void)abandon(environment_, digest);
   // No journal asks for it any more. If it stays, nobody looks at it.
   (void)remove_staged(environment_.state_folder, digest);
   return outcome;
 }
 
-std::vector<UpdateOutcome> Updater::resume() {
+Status Updater::take_up(const StateFolder& folder, std::vector<UpdateOutcome>& outcomes) {
   // If it cannot be closed, its journals are there, and nothing may be made of them.
-  if (!finish_closing(environment_.resources, environment_.variables)) return {};
+  Status closed = finish_closing(environment_.resources, environment_.variables);
+  if (!closed) return closed;
+  const auto begun = begun_updates();
+  if (!begun) return tl::unexpected(begun.error());
+  folder.tidy(*begun);
+  for (const crypto::Digest& digest : *begun) outcomes.push_back(apply_staged(digest, true));
+  return {};
+}
+
+Result<std::vector<crypto::Digest>> Updater::begun_updates() {
   std::set<crypto::Digest> digests;
   for (const Resource& resource : environment_.resources) {
     for (std::size_t bank = 0; bank < resource.banks.size(); ++bank) {
       const auto journal = load_journal(environment_.variables, resource, bank);
-      if (journal && *journal && (*journal)->state == Journal::State::writing) {
+      if (!journal) return tl::unexpected(journal.error());
+      if (*journal && (*journal)->state == Journal::State::writing) {
         digests.insert((*journal)->capsule);
       }
     }
   }
+  return std::vector(digests.begin(), digests.end());
+}
+
+std::vector<UpdateOutcome> Updater::resume() {
   std::vector<UpdateOutcome> outcomes;
-  for (const crypto::Digest& digest : digests) outcomes.push_back(apply_staged(digest));
+  const auto begun = begun_updates();
+  // Without journals there is nothing to close either, but for what removes the last word of it.
+  if (begun && begun->empty() && finish_closing(environment_.resources, environment_.variables)) {
+    return outcomes;
+  }
+  const auto folder = StateFolder::hold(environment_.state_folder);
+  Status taken_up = folder ? take_up(*folder, outcomes) : Status(tl::unexpected(folder.error()));
+  if (!taken_up) {
+    UpdateOutcome outcome;
+    outcome.status = refusal_by(taken_up.error()).status;
+    outcome.reason = taken_up.error().message;
+    outcomes.push_back(std::move(outcome));
+  }
   return outcomes;
 }
 
@@ -110,15 +156,19 @@ Result<bool> Updater::count_boot() {
   DevicePool pool(environment_.open_device, OpenMode::read_write);
   std::vector<FwuLocation> counted;
   bool is_reverted = false;
+  std::optional<Error> failure;
   for (const Resource& resource : environment_.resources) {
     if (!resource.fwu || std::ranges::find(counted, *resource.fwu) != counted.end()) continue;
     counted.push_back(*resource.fwu);
     BankGroup group(environment_.resources, *resource.fwu, environment_.variables);
-    if (Status opened = group.open(pool); !opened) return forward(std::move(opened));
-    const auto reverted = group.count_boot();
-    if (!reverted) return reverted;
-    is_reverted = is_reverted || *reverted;
+    Status opened = group.open(pool);
+    const auto reverted =
+        opened ? group.count_boot() : Result<bool>(tl::unexpected(opened.error()));
+    // One that fails does not keep the others from being counted.
+    if (!reverted && !failure) failure = reverted.error();
+    is_reverted = is_reverted || reverted.value_or(false);
   }
+  if (failure) return tl::unexpected(*failure);
   return is_reverted;
 }
 

@@ -39,12 +39,18 @@ Result<std::optional<std::vector<std::byte>>> ServicesVariables::get(std::u16str
   const auto found = services_.get(name, guid);
   if (found.status() == EfiStatus::not_found) return std::nullopt;
   if (!found) return failure(name, guid, found.error());
+  if (found->attributes != state_attributes) return std::nullopt;
   return std::vector<std::byte>(found->data.begin(), found->data.end());
 }
 
-Status ServicesVariables::set(std::u16string_view name, const Guid& guid, std::uint32_t attributes,
+Status ServicesVariables::set(std::u16string_view name, const Guid& guid,
                               std::span<const std::byte> data) {
-  const auto done = services_.set({name, guid, data.empty() ? 0 : attributes, data});
+  const auto there = services_.get(name, guid);
+  if (there && there->attributes != state_attributes) {
+    const auto removed = services_.set({name, guid, 0, {}});
+    if (!removed) return failure(name, guid, removed.error());
+  }
+  const auto done = services_.set({name, guid, data.empty() ? 0 : state_attributes, data});
   if (done || (data.empty() && done.status() == EfiStatus::not_found)) return {};
   return failure(name, guid, done.error());
 }

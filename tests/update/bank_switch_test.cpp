@@ -192,6 +192,24 @@ TEST(BankSwitch, ATornCopyIsMendedBeforeTheOtherIsWritten) {
   }
 }
 
+/// A change that somebody else has gone over, as a boot loader does that goes back, is not made
+/// again.
+TEST(BankSwitch, AStaleChangeIsForgotten) {
+  Machine machine = Machine::with(metadata_with(0, true));
+  // Cut when only the variable was left to be removed.
+  ASSERT_TRUE(run(machine, metadata_with(1, false), {3, 2, Tear::before, 0}));
+  EXPECT_EQ(1U, booted(machine, 0));
+  ASSERT_FALSE(machine.variables.empty());
+  auto reverted = metadata_with(0, true);
+  reverted.previous_index = 0;
+  const Bytes bytes = capsule::encode_fwu_metadata(reverted);
+  std::ranges::copy(bytes, machine.first.content.begin());
+  std::ranges::copy(bytes, machine.second.content.begin());
+  ASSERT_FALSE(run(machine, std::nullopt, {}));
+  EXPECT_EQ(0U, booted(machine, 0));
+  EXPECT_TRUE(machine.variables.empty());
+}
+
 TEST(BankSwitch, OneValidCopyIsEnough) {
   for (const bool first_is_torn : {false, true}) {
     Machine machine = Machine::with(metadata_with(1, true));

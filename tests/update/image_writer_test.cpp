@@ -87,7 +87,9 @@ Status apply(flash::Device& device, const Bytes& firmware, Memory& memory, std::
   blocks.add(suspects);
   const BlockSet joined = blocks.joined(max_runs);
   // Of a second cut within the same update the first plan knows as much.
-  if (!memory.plan) memory.plan = WritePlan{joined, joined == blocks};
+  if (!memory.plan)
+    memory.plan = WritePlan{
+        joined, joined == blocks ? WritePlan::Differing::all : WritePlan::Differing::ends};
   return writing.writer.write(blocks);
 }
 
@@ -236,8 +238,12 @@ TEST(ImageWriter, AnExactPlanCostsOneBlockMore) {
     return std::vector<BlockSet::Run>(set.runs().begin(), set.runs().end());
   };
   using Runs = std::vector<BlockSet::Run>;
-  EXPECT_EQ((Runs{{0, 1}, {5, 2}}), runs(writing.writer.possibly_cut({everything, true}).value()));
-  EXPECT_EQ((Runs{{0, 7}}), runs(writing.writer.possibly_cut({everything, false}).value()));
+  EXPECT_EQ((Runs{{0, 1}, {5, 2}}),
+            runs(writing.writer.possibly_cut({everything, WritePlan::Differing::all}).value()));
+  EXPECT_EQ((Runs{{0, 7}}),
+            runs(writing.writer.possibly_cut({everything, WritePlan::Differing::ends}).value()));
+  EXPECT_EQ((Runs{{0, 12}}),
+            runs(writing.writer.possibly_cut({everything, WritePlan::Differing::unknown}).value()));
 }
 
 TEST(ImageWriter, WhatDoesNotFitIsRefused) {

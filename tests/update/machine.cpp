@@ -124,9 +124,9 @@ bool power_on(Machine& machine, const PowerCut& cut, const std::function<void(Up
     Result<std::optional<Bytes>> get(std::u16string_view name, const Guid& guid) override {
       return below_.get(name, guid);
     }
-    Status set(std::u16string_view name, const Guid& guid, std::uint32_t attributes,
+    Status set(std::u16string_view name, const Guid& guid,
                std::span<const std::byte> data) override {
-      Status status = below_.set(name, guid, attributes, data);
+      Status status = below_.set(name, guid, data);
       if (below_.is_cut()) throw PowerOff();
       return status;
     }

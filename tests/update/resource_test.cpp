@@ -151,6 +151,26 @@ TEST(Resource, CertificatesAreThoseOfFiles) {
               HasSubstr("leaves nothing for"));
 }
 
+/// Attack: a payload's type is not signed, so one of another resource would do.
+TEST(Resources, ShareCertificatesOnlyIfBothSaySo) {
+  EFISTORE_NEED_VECTORS();
+  const efistore::test::TemporaryDirectory folder;
+  std::filesystem::copy_file(efistore::test::vectors_dir() / "capsule/keys/root.crt",
+                             folder / "root.crt");
+  const auto write = [&](const std::string& name, const std::string& more) {
+    std::string text = minimal;
+    text.replace(text.find("allow_unsigned = true"), 21, "certificates = [\"root.crt\"]");
+    text.replace(text.find("mtd:fw"), 6, "mtd:" + name);
+    std::ofstream(folder / (name + ".toml")) << text << more;
+  };
+  write("a", "shares_certificates = true\n");
+  write("b", "index = 2\n");
+  EXPECT_THAT(load_resources(folder.path()).error().message,
+              HasSubstr("both need shares_certificates = true"));
+  write("b", "index = 2\nshares_certificates = true\n");
+  EXPECT_EQ(2U, load_resources(folder.path())->size());
+}
+
 TEST(Resources, OfAFolderMustGoTogether) {
   const efistore::test::TemporaryDirectory folder;
   const auto write = [&](const std::string& name, const std::string& text) {

@@ -22,8 +22,7 @@ class MemoryVariables final : public Variables {
     const auto found = map_.find({std::u16string(name), guid});
     return found == map_.end() ? std::nullopt : std::optional(found->second);
   }
-  Status set(std::u16string_view name, const Guid& guid, std::uint32_t,
-             std::span<const std::byte> data) override {
+  Status set(std::u16string_view name, const Guid& guid, std::span<const std::byte> data) override {
     ++changes_;
     if (cut_at_ != 0 && changes_ > cut_at_) return fail(Errc::io, "the power is off");
     if (changes_ == cut_at_ && !cut_makes_it_) return fail(Errc::io, "the power goes");

@@ -129,10 +129,11 @@ TEST_F(UpdaterTest, BanksAreBootableAtEveryCut) {
     expect_bootable(machine);
     // As at boot, and the update again, as somebody would who does not know how far it was.
     power_on(machine, {}, [](Updater& updater) {
-      updater.resume();
       EXPECT_FALSE(updater.count_boot().value());
+      updater.resume();
     });
     expect_bootable(machine);
+    power_on(machine, {}, [](Updater& updater) { EXPECT_FALSE(updater.count_boot().value()); });
     const UpdateOutcome again =
         apply_capsule(machine, make_capsule({{type_a, 3, 1, firmware_of(5)}}));
     EXPECT_EQ(EfiStatus::success, again.status) << again.reason;

@@ -9,6 +9,8 @@
 
 #include "efistore/capsule/capsule_header.hpp"
 #include "efistore/capsule/fwu_metadata.hpp"
+#include "efistore/update/journal.hpp"
+#include "efistore/update/staging.hpp"
 
 #include "support/vectors.hpp"
 #include "update/machine.hpp"
@@ -77,12 +79,15 @@ TEST_F(UpdaterTest, TrialsAreCountedAcceptedAndReverted) {
   ASSERT_EQ(EfiStatus::success, apply_capsule(machine, capsule).status);
   EXPECT_EQ(1U, active(machine));
   EXPECT_EQ(2U, machine.fmp_state(type_a)->version);
+  // The bank that runs is not written before the other has been booted.
+  EXPECT_THAT(apply_capsule(machine, make_capsule({{type_a, 3, 1, firmware_of(3)}})).reason,
+              HasSubstr("has to be booted first"));
+  EXPECT_FALSE(boot(machine));
   // No other update while it is on trial.
   EXPECT_THAT(apply_capsule(machine, make_capsule({{type_a, 3, 1, firmware_of(3)}})).reason,
               HasSubstr("on trial"));
   {
     Machine accepted = machine;
-    EXPECT_FALSE(boot(accepted));
     EXPECT_EQ(EfiStatus::success,
               apply_capsule(accepted, simple_capsule(capsule::guids::accept_capsule, type_a.bytes))
                   .status);
@@ -102,7 +107,6 @@ TEST_F(UpdaterTest, TrialsAreCountedAcceptedAndReverted) {
     EXPECT_EQ(1U, reverted.fmp_state(type_a)->version);
     EXPECT_EQ(LastAttemptStatus::unsuccessful, reverted.fmp_state(type_a)->last_attempt_status);
   }
-  EXPECT_FALSE(boot(machine));
   EXPECT_FALSE(boot(machine));
   EXPECT_TRUE(boot(machine));
   EXPECT_EQ(0U, active(machine));
@@ -249,6 +253,111 @@ TEST_F(UpdaterTest, AnUpdateThatCannotBeGoneOnWithIsReported) {
     EXPECT_TRUE(machine.media.at("a").unstable.empty());
     EXPECT_EQ(firmware, machine.content("a", firmware.size()));
   }
+}
+
+/// Two of one type are told apart by their index, also in what is remembered of them.
+TEST_F(UpdaterTest, ResourcesOfOneTypeHaveTheirOwnState) {
+  Machine machine = single_machine();
+  machine.media["b"] = {firmware_of(3, bank_size), block_size};
+  machine.resources.push_back(resource_of(type_a, {{{.device = "b"}}}));
+  machine.resources[1].index = 2;
+  const Bytes capsule =
+      make_capsule({{type_a, 5, 4, firmware_of(2)}, {type_a, 7, 1, firmware_of(6), {}, 2}});
+  EXPECT_EQ(EfiStatus::success, apply_capsule(machine, capsule).status);
+  EXPECT_EQ(5U, machine.fmp_state(type_a)->version);
+  EXPECT_EQ(7U, capsule::parse_fmp_state(machine.variables.at({u"FmpState-02", type_a}))->version);
+  EXPECT_EQ(2U, machine.variables.size());
+}
+
+/// A journal does not make a bank be what it says.
+TEST_F(UpdaterTest, AJournalOfTheActiveBankIsNotBelieved) {
+  const Bytes capsule = make_capsule({{type_a, 2, 1, firmware_of(2)}});
+  Machine machine = bank_machine();
+  std::filesystem::create_directory(machine.state_folder);
+  const auto digest = stage_capsule(capsule::MemorySource(capsule), machine.state_folder).value();
+  machine.variables[{u"FmpUpdate0", type_a}] =
+      encode_journal({.capsule = digest, .block_size_bytes = block_size});
+  std::vector<UpdateOutcome> outcomes;
+  power_on(machine, {}, [&](Updater& updater) { outcomes = updater.resume(); });
+  ASSERT_EQ(1U, outcomes.size());
+  EXPECT_EQ(EfiStatus::security_violation, outcomes[0].status);
+  EXPECT_THAT(outcomes[0].reason, HasSubstr("does not hold the firmware"));
+  EXPECT_FALSE(machine.fmp_state(type_a)->version);
+}
+
+/// What fails for the moment is tried again, and nothing of it is lost.
+TEST_F(UpdaterTest, AResumptionThatFailsForNowIsTriedAgain) {
+  const Bytes firmware = firmware_of(2);
+  const Bytes capsule = make_capsule({{type_a, 2, 1, firmware}});
+  Machine machine = single_machine();
+  apply_capsule(machine, capsule, {"a", 8, Tear::half, 1});
+  machine.resources[0].hooks.before = {"/bin/false"};
+  const auto resume = [&machine] {
+    std::vector<UpdateOutcome> outcomes;
+    power_on(machine, {}, [&](Updater& updater) { outcomes = updater.resume(); });
+    return outcomes;
+  };
+  EXPECT_THAT(resume().at(0).reason, HasSubstr("exit status 1"));
+  std::filesystem::rename(machine.state_folder, folder_ / "away");
+  EXPECT_THAT(resume().at(0).reason, HasSubstr("No such file"));
+  std::filesystem::remove_all(machine.state_folder);
+  std::filesystem::rename(folder_ / "away", machine.state_folder);
+  machine.resources[0].hooks = {};
+  EXPECT_EQ(EfiStatus::success, resume().at(0).status);
+  EXPECT_EQ(firmware, machine.content("a", firmware.size()));
+  EXPECT_EQ(2U, machine.fmp_state(type_a)->version);
+  EXPECT_TRUE(resume().empty());
+}
+
+/// What was written stays so, whatever becomes of the capsule's other payloads.
+TEST_F(UpdaterTest, WhatIsInPlaceIsRecordedAlthoughAnotherFails) {
+  Machine machine = single_machine();
+  machine.media["b"] = {firmware_of(3, bank_size), block_size};
+  machine.resources.push_back(resource_of(type_b, {{{.device = "b"}}}));
+  machine.resources[1].hooks.before = {"/bin/false"};
+  const UpdateOutcome outcome = apply_capsule(
+      machine, make_capsule({{type_a, 5, 5, firmware_of(2)}, {type_b, 5, 5, firmware_of(6)}}));
+  EXPECT_NE(EfiStatus::success, outcome.status);
+  EXPECT_EQ(5U, machine.fmp_state(type_a)->version);
+  EXPECT_EQ(5U, machine.fmp_state(type_a)->lowest_supported_version);
+  EXPECT_FALSE(machine.fmp_state(type_b)->version);
+}
+
+TEST_F(UpdaterTest, FwuMetadataAndResourcesMustKnowTheSame) {
+  const auto reason = [](Machine machine) {
+    return apply_capsule(machine, make_capsule({{type_a, 2, 1, firmware_of(2)}})).reason;
+  };
+  Machine machine = bank_machine();
+  machine.resources.pop_back();
+  EXPECT_THAT(reason(machine), HasSubstr("have 2 image types, and 1 firmware resources"));
+  machine = bank_machine();
+  machine.resources.push_back(machine.resources[1]);
+  machine.resources.back().index = 2;
+  EXPECT_THAT(reason(machine), HasSubstr("these tell types apart only"));
+}
+
+TEST_F(UpdaterTest, OneAtATime) {
+  Machine machine = single_machine();
+  const auto held = StateFolder::hold(machine.state_folder);
+  ASSERT_TRUE(held);
+  const UpdateOutcome outcome =
+      apply_capsule(machine, make_capsule({{type_a, 2, 1, firmware_of(2)}}));
+  EXPECT_EQ(EfiStatus::not_ready, outcome.status);
+  EXPECT_THAT(outcome.reason, HasSubstr("another update is under way"));
+}
+
+TEST_F(UpdaterTest, LeftoversGo) {
+  Machine machine = single_machine();
+  std::filesystem::create_directory(machine.state_folder);
+  std::ofstream(machine.state_folder / ".staging-abcdef") << "x";
+  std::ofstream(machine.state_folder / ("applying-" + std::string(64, '0') + ".cap")) << "x";
+  std::ofstream(machine.state_folder / "other") << "x";
+  apply_capsule(machine, make_capsule({{type_a, 2, 1, firmware_of(2)}}));
+  std::vector<std::string> left;
+  for (const auto& entry : std::filesystem::directory_iterator(machine.state_folder)) {
+    left.push_back(entry.path().filename());
+  }
+  EXPECT_THAT(left, ::testing::ElementsAre("other"));
 }
 
 TEST_F(UpdaterTest, EsrtShowsVersionsAndAttempts) {

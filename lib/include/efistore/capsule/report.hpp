@@ -35,9 +35,12 @@ struct FmpState {
   friend bool operator==(const FmpState&, const FmpState&) = default;
 };
 
-/// "FmpState", and 16 hexadecimal digits behind it for a hardware instance that is not 0. Its
-/// vendor is the image type.
-std::u16string fmp_state_name(std::uint64_t hardware_instance);
+/// "FmpState", 16 hexadecimal digits behind it for a hardware instance that is not 0, and "-" and
+/// two more for an index that is not 1, which EDK2 does not have. Its vendor is the image type.
+std::u16string fmp_state_name(std::uint64_t hardware_instance, std::uint8_t index = 1);
+/// The same with another word in front.
+std::u16string state_variable_name(std::u16string_view word, std::uint64_t hardware_instance,
+                                   std::uint8_t index);
 std::vector<std::byte> encode_fmp_state(const FmpState& state);
 /// Errors: invalid_argument (not 20 bytes).
 Result<FmpState> parse_fmp_state(std::span<const std::byte> data);

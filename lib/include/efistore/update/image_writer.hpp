@@ -26,9 +26,12 @@ struct Firmware {
 /// What is remembered of a write.
 struct WritePlan {
   BlockSet blocks;
-  /// Whether exactly these are written. If not, others stand between those that are; the first and
-  /// the last block of each run are written.
-  bool exact = true;
+  /// Which of the blocks were other than the firmware before.
+  enum class Differing : std::uint8_t {
+    all = 0,
+    ends = 1,     ///< the first and the last of each run, and any between them
+    unknown = 2,  ///< any
+  } differing = Differing::all;
 };
 
 /// Called with how many of how many bytes are compared, or written.

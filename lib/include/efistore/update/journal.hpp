@@ -30,9 +30,8 @@ struct Journal {
   WritePlan plan{};
 };
 
-/// "FmpUpdate0" for the first bank, and 16 hexadecimal digits behind it for a hardware instance
-/// that is not 0.
-std::u16string journal_name(std::size_t bank, std::uint64_t hardware_instance);
+/// "FmpUpdate0" for the first bank, with what FmpState's name has behind it.
+std::u16string journal_name(std::size_t bank, std::uint64_t hardware_instance, std::uint8_t index);
 
 std::vector<std::byte> encode_journal(const Journal& journal);
 /// Errors: invalid_argument.

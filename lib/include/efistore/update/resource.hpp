@@ -84,6 +84,9 @@ struct Resource {
   std::uint32_t lowest_supported_version = 0;
   capsule::ImageForm form{};
   std::vector<crypto::Certificate> trusted{};
+  /// Whether other resources may trust the same certificates. Nobody signs what a payload is for,
+  /// so one that was made for one of them can be brought as one for another.
+  bool shares_certificates = false;
   /// Whether the first block is erased first and written last also where it does not change.
   bool guard_first_block = false;
   Hooks hooks{};

@@ -7,6 +7,9 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <span>
+#include <string>
+#include <utility>
 
 #include "efistore/base/result.hpp"
 #include "efistore/base/unique_fd.hpp"
@@ -40,8 +43,25 @@ class FileSource final : public capsule::Source {
 std::filesystem::path staged_path(const std::filesystem::path& folder,
                                   const crypto::Digest& digest);
 
-/// Copies a capsule to staged_path() and says what its digest is. The folder is made if it is not
-/// there, for its owner only.
+/// Makes the folder, for its owner only, if it is not there, and holds it: one process applies
+/// capsules at a time.
+class StateFolder {
+ public:
+  /// Errors: busy (somebody else holds it), permission, io.
+  static Result<StateFolder> hold(const std::filesystem::path& folder);
+
+  /// Removes copies that are not in `kept`, and what a cut has left of copying.
+  void tidy(std::span<const crypto::Digest> kept) const;
+
+ private:
+  StateFolder(std::filesystem::path folder, UniqueFd lock)
+      : folder_(std::move(folder)), lock_(std::move(lock)) {}
+
+  std::filesystem::path folder_;
+  UniqueFd lock_;
+};
+
+/// Copies a capsule to staged_path() and says what its digest is.
 /// Errors: those of the source; no_space, permission, io.
 /// Power loss: a file ".staging-…" may be left; the copy is whole once it has its name.
 Result<crypto::Digest> stage_capsule(const capsule::Source& source,

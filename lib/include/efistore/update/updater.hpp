@@ -24,6 +24,7 @@
 #include "efistore/update/block_set.hpp"
 #include "efistore/update/extent_device.hpp"
 #include "efistore/update/resource.hpp"
+#include "efistore/update/staging.hpp"
 #include "efistore/update/variables.hpp"
 
 namespace efistore::update {
@@ -90,12 +91,14 @@ class Updater {
   /// loss: resume() leaves the firmware as it was before, or as it is afterwards.
   UpdateOutcome apply(const capsule::Source& source);
 
-  /// Goes on with what a power loss cut; what cannot be gone on with is reported as failed.
+  /// Goes on with what a power loss cut. What cannot be gone on with now is reported, and tried
+  /// again the next time; what never can is given up.
   std::vector<UpdateOutcome> resume();
 
-  /// Counts a boot of banks on trial, and goes back to the previous one where they were booted
-  /// max_trial_boots times. Whether it did.
-  /// Errors: those of BankSwitch and Variables.
+  /// To be called once a boot, also where nothing is on trial: no bank is written before the one
+  /// that was written last has been booted. Counts a boot of banks on trial, and goes back to the
+  /// previous one where they were booted max_trial_boots times. Whether it did. Errors: those of
+  /// BankSwitch and Variables.
   Result<bool> count_boot();
 
   /// The resources as ESRT shows them; several of one type are one entry.
@@ -104,7 +107,10 @@ class Updater {
 
  private:
   /// Applies what is staged under that digest, or goes on with it.
-  UpdateOutcome apply_staged(const crypto::Digest& digest);
+  UpdateOutcome apply_staged(const crypto::Digest& digest, bool is_resumed);
+  /// Errors: what keeps a new update from being begun.
+  Status take_up(const StateFolder& folder, std::vector<UpdateOutcome>& outcomes);
+  Result<std::vector<crypto::Digest>> begun_updates();
 
   Environment environment_;
   Observer observer_;

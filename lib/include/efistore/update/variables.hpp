@@ -30,19 +30,24 @@ class Variables {
   /// Empty data deletes; that there is nothing to delete is no error.
   /// Errors: no_space, read_only, permission, io.
   /// Power loss: old or new.
-  virtual Status set(std::u16string_view name, const Guid& guid, std::uint32_t attributes,
+  virtual Status set(std::u16string_view name, const Guid& guid,
                      std::span<const std::byte> data) = 0;
 };
 
-/// Those of services in this process, which must outlive it.
+/// What every variable of updates has: the operating system, from ExitBootServices on, can neither
+/// see nor make one. One of the same name with other attributes is not believed.
+inline constexpr std::uint32_t state_attributes =
+    attributes::non_volatile | attributes::bootservice_access;
+
+/// Those of services in this process, which must outlive it. Of variables with other attributes
+/// than state_attributes get() sees none, and set() puts its own in their place.
 class ServicesVariables final : public Variables {
  public:
   explicit ServicesVariables(variable::Services& services) noexcept : services_(services) {}
 
   Result<std::optional<std::vector<std::byte>>> get(std::u16string_view name,
                                                     const Guid& guid) override;
-  Status set(std::u16string_view name, const Guid& guid, std::uint32_t attributes,
-             std::span<const std::byte> data) override;
+  Status set(std::u16string_view name, const Guid& guid, std::span<const std::byte> data) override;
 
  private:
   variable::Services& services_;
