@@ -55,11 +55,6 @@ bool UpdateRun::refuse_payload(std::size_t payload, const Resource* resource,
                  fmt::format("payload {}: {}", payload, refusal.message)});
 }
 
-UpdateOutcome UpdateRun::refused(const Refusal& refusal) {
-  refuse(refusal);
-  return take_outcome();
-}
-
 UpdateOutcome UpdateRun::take_outcome() {
   // Those that would have been written had another one not failed.
   if (outcome_.status != EfiStatus::success) {

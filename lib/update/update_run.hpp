@@ -49,8 +49,6 @@ class UpdateRun {
   bool is_verdict() const noexcept { return is_verdict_; }
 
   UpdateOutcome take_outcome();
-  /// The same, refused for another reason than the capsule.
-  UpdateOutcome refused(const capsule::Refusal& refusal);
 
  private:
   /// Firmware for a bank of a resource.

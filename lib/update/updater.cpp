@@ -42,10 +42,12 @@ Status abandon(Environment& environment, const crypto::Digest& capsule) {
 }
 
 /// Of something else than the capsule.
-capsule::Refusal refusal_by(const Error& error) {
-  capsule::Refusal refusal = capsule::refusal_of(error);
-  if (error.code == Errc::busy) refusal.status = EfiStatus::not_ready;
-  return refusal;
+UpdateOutcome failed(const Error& error) {
+  UpdateOutcome outcome;
+  outcome.status =
+      error.code == Errc::busy ? EfiStatus::not_ready : capsule::refusal_of(error).status;
+  outcome.reason = error.message;
+  return outcome;
 }
 
 }  // namespace
@@ -62,33 +64,29 @@ UpdateOutcome Updater::plan(const capsule::Source& source) {
 }
 
 UpdateOutcome Updater::apply(const capsule::Source& source) {
-  // A look before anything is copied.
-  UpdateRun look(environment_, observer_, source, OpenMode::read_only);
-  if (!look.parse()) {
-    look.record();
-    return look.take_outcome();
-  }
+  if (auto refused = look_at(source, false)) return *std::move(refused);
   const auto folder = StateFolder::hold(environment_.state_folder);
-  if (!folder) return look.refused(refusal_by(folder.error()));
+  if (!folder) return failed(folder.error());
   std::vector<UpdateOutcome> resumed;
-  if (Status taken_up = take_up(*folder, resumed); !taken_up) {
-    return look.refused(refusal_by(taken_up.error()));
-  }
-  if (!look.has_room()) {
-    look.record();
-    return look.take_outcome();
-  }
+  if (Status taken_up = take_up(*folder, resumed); !taken_up) return failed(taken_up.error());
+  if (auto refused = look_at(source, true)) return *std::move(refused);
   const auto digest = stage_capsule(source, environment_.state_folder);
-  if (!digest) return look.refused(refusal_by(digest.error()));
+  if (!digest) return failed(digest.error());
   return apply_staged(*digest, false);
+}
+
+std::optional<UpdateOutcome> Updater::look_at(const capsule::Source& source, bool at_targets) {
+  // Of its own: it holds the targets' locks.
+  UpdateRun look(environment_, observer_, source, OpenMode::read_only);
+  if (look.parse() && (!at_targets || look.has_room())) return std::nullopt;
+  look.record();
+  return look.take_outcome();
 }
 
 UpdateOutcome Updater::apply_staged(const crypto::Digest& digest, bool is_resumed) {
   const auto staged = open_staged(environment_.state_folder, digest);
   if (!staged) {
-    UpdateOutcome outcome;
-    outcome.status = EfiStatus::device_error;
-    outcome.reason = staged.error().message;
+    UpdateOutcome outcome = failed(staged.error());
     // What cannot be read now may be there the next time; what was changed is not.
     if (is_resumed && staged.error().code != Errc::damaged) return outcome;
     if (Status abandoned = abandon(environment_, digest); !abandoned) {
@@ -143,12 +141,7 @@ std::vector<UpdateOutcome> Updater::resume() {
   }
   const auto folder = StateFolder::hold(environment_.state_folder);
   Status taken_up = folder ? take_up(*folder, outcomes) : Status(tl::unexpected(folder.error()));
-  if (!taken_up) {
-    UpdateOutcome outcome;
-    outcome.status = refusal_by(taken_up.error()).status;
-    outcome.reason = taken_up.error().message;
-    outcomes.push_back(std::move(outcome));
-  }
+  if (!taken_up) outcomes.push_back(failed(taken_up.error()));
   return outcomes;
 }
 

@@ -106,6 +106,8 @@ class Updater {
   Result<std::vector<capsule::EsrtEntry>> esrt();
 
  private:
+  /// Why it is refused before anything is copied, if it is.
+  std::optional<UpdateOutcome> look_at(const capsule::Source& source, bool at_targets);
   /// Applies what is staged under that digest, or goes on with it.
   UpdateOutcome apply_staged(const crypto::Digest& digest, bool is_resumed);
   /// Errors: what keeps a new update from being begun.
