@@ -50,7 +50,7 @@ static int caller_open(struct inode *inode, struct file *file)
 	struct caller *caller;
 
 	if (!efistore_loaded())
-		return -ENODEV;
+		return -EAGAIN;
 	if (atomic_inc_return(&open_callers) > READ_ONCE(efistore_max_callers)) {
 		atomic_dec(&open_callers);
 		return -ENFILE;

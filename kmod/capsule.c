@@ -252,7 +252,7 @@ static int capsule_open(struct inode *inode, struct file *file)
 	struct upload *upload;
 
 	if (!efistore_loaded())
-		return -ENODEV;
+		return -EAGAIN;
 	if (atomic_inc_return(&open_uploads) > UPLOADS_MAX) {
 		atomic_dec(&open_uploads);
 		return -ENFILE;

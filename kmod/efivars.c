@@ -246,7 +246,9 @@ static void update(struct work_struct *work)
 	efistore_get_info(&info);
 	outcome = 0;
 	if (live && !registered && wanted() && (info.flags & EFISTORE_READY_READ)) {
-		outcome = register_operations();
+		again = efistore_users_come();
+		if (!again)
+			outcome = register_operations();
 	} else if (registered && (!wanted() || efistore_daemon_gone())) {
 		outcome = unregister_operations();
 		again = outcome;

@@ -34,6 +34,7 @@ int efistore_users_init(void);
 void efistore_users_exit(void);
 int efistore_users_hold(struct efistore_hold *hold);
 void efistore_users_release(struct efistore_hold *hold);
+bool efistore_users_come(void);
 void efistore_users_begin(void);
 
 #endif /* EFISTORE_EFIVARS_H */

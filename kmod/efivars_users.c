@@ -29,6 +29,7 @@ static const char * const user_names[] = { "efivarfs", "efi_pstore" };
 /* Under efistore_efivars_mutex. */
 static const struct module *loading[ARRAY_SIZE(user_names)];	/* of those names */
 static bool pstore_began;	/* efi_pstore was loaded when there were operations of ours */
+static bool pstore_chosen;	/* and its parameter given by whoever loaded it */
 
 /* The module of that name with a reference; NULL: not loaded; an error: coming or going. */
 static struct module *get_module(const char *name)
@@ -80,10 +81,10 @@ static void pstore_comes(const struct module *module)
 	const struct kernel_param *disable = pstore_disable(module);
 
 	pstore_began = false;
-	if (!efistore_efivars_registered() || !disable)
-		return;
 	/* They have not been read yet, so that they are still in one piece. */
-	if (strstr(module->args, "pstore_disable") || strstr(module->args, "pstore-disable"))
+	pstore_chosen = strstr(module->args, "pstore_disable") ||
+			strstr(module->args, "pstore-disable");
+	if (!efistore_efivars_registered() || !disable || pstore_chosen)
 		return;
 	*(bool *)disable->arg = true;
 	pr_info("efivars: efi_pstore is disabled: it could write nothing through a daemon\n");
@@ -121,6 +122,17 @@ static struct notifier_block module_block = {
 };
 
 /**
+ * efistore_users_come - whether efi_pstore is being loaded
+ *
+ * It looks for operations in the middle of that, and whether it found some could not be told
+ * afterwards. Under efistore_efivars_mutex.
+ */
+bool efistore_users_come(void)
+{
+	return loading[USER_PSTORE];
+}
+
+/**
  * efistore_users_begin - operations have been registered
  *
  * An efi_pstore that was there before them has found none, and would begin only when its parameter
@@ -136,7 +148,7 @@ void efistore_users_begin(void)
 		return;
 	disable = pstore_disable(module);
 	/* Who writes it at this moment may be waiting for the daemon, and is a user. */
-	if (pstore_obeys(disable) && mutex_trylock(&module->param_lock)) {
+	if (!pstore_chosen && pstore_obeys(disable) && mutex_trylock(&module->param_lock)) {
 		if (!is_set(disable))
 			disable->ops->set("Y", disable);
 		mutex_unlock(&module->param_lock);

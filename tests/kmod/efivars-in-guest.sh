@@ -343,6 +343,16 @@ trap_8_efi_pstore() {
   expect_text "$before" "backends" "$(pstores)"
   expect 0 "off with efi_pstore loaded first" parameter efivars off
   rmmod efi_pstore
+  if ! old_kernel; then
+    # Whoever loads it first with its parameter has chosen as well.
+    modprobe efi_pstore pstore_disable=N
+    parameter efivars auto
+    expect_text N "the parameter that was given" \
+      "$(cat /sys/module/efi_pstore/parameters/pstore_disable)"
+    expect error "off under an efi_pstore that may begin" parameter efivars off
+    rmmod efi_pstore
+    expect 0 "off without it" parameter efivars off
+  fi
   parameter efivars auto
   modprobe efi_pstore pstore_disable=N
   expect_text $((before + 1)) "backends" "$(pstores)"
