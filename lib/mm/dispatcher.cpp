@@ -99,10 +99,11 @@ EfiResult<std::u16string> read_name(std::span<const std::byte> bytes) {
   return name;
 }
 
-EfiResult<void> write_within_limits(Call& call, const std::function<EfiResult<void>()>& write) {
+EfiResult<void> write_within_limits(Call& call, std::uint64_t cost,
+                                    const std::function<EfiResult<void>()>& write) {
   WriteLimiter* const limiter = call.state.backends.limiter;
   if (limiter == nullptr) return write();
-  if (auto admitted = limiter->admit(call.caller.user); !admitted) return admitted;
+  if (auto admitted = limiter->admit(call.caller.user, cost); !admitted) return admitted;
   const store::VariableStore& store = call.services().store();
   const std::uint64_t before = store.written_record_bytes();
   auto done = write();

@@ -171,14 +171,16 @@ EfiResult<void> set_all(Call& call) {
     request.name = names.back();
     requests.push_back(request);
   }
-  return write_within_limits(call, [&] { return call.services().set_all(requests); });
+  // All of the store is written anew.
+  return write_within_limits(call, call.services().store().usage().capacity,
+                             [&] { return call.services().set_all(requests); });
 }
 
 EfiResult<void> reclaim(Call& call) {
   const store::VariableStore& store = call.services().store();
   // Nothing to win, and blocks to wear out.
   if (is_written(store) && store.usage().used == store.usage().live) return {};
-  return write_within_limits(call, [&] {
+  return write_within_limits(call, store.usage().capacity, [&] {
     auto done = call.services().reclaim();
     // Every block is erased, and no record was written that would be charged for it.
     if (done && call.state.backends.limiter != nullptr) {

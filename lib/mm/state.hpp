@@ -80,7 +80,9 @@ EfiResult<void> call_function(std::span<const Function> functions, std::uint64_t
                               Call& call);
 
 /// Carries out what writes to the flash: within what the caller may write, and at its expense.
-EfiResult<void> write_within_limits(Call& call, const std::function<EfiResult<void>()>& write);
+/// `cost` is what it will cost, as far as that is known before.
+EfiResult<void> write_within_limits(Call& call, std::uint64_t cost,
+                                    const std::function<EfiResult<void>()>& write);
 
 /// A message of the policy protocol, header included; the result is in it afterwards.
 EfiResult<void> serve_policy(Dispatcher::State& state, const Caller& caller,

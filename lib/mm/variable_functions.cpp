@@ -5,8 +5,11 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 
 #include "efistore/base/attributes.hpp"
+#include "efistore/store/record.hpp"
+#include "efistore/variable/write_budget.hpp"
 
 #include "state.hpp"
 
@@ -100,19 +103,42 @@ EfiResult<void> get_next_variable_name(Call& call) {
   return {};
 }
 
+/// What a SetVariable that is carried out will cost, from the sizes alone: what comes along with an
+/// authenticated one is left out.
+std::uint64_t expected_cost(const store::VariableStore& store, const variable::SetRequest& request,
+                            const std::optional<variable::VariableView>& before) {
+  if ((request.attributes & attributes::non_volatile) == 0) return 0;
+  const auto size_of = [&store, &request](std::span<const std::byte> data) {
+    return std::uint64_t{store::align_record(store::record_size(
+        store.format(), {request.name, request.guid, request.attributes, data}))};
+  };
+  const std::uint64_t replaced = before ? size_of(before->data) : 0;
+  std::uint64_t written = size_of(request.data);
+  if (before && (request.attributes & attributes::append_write) != 0) {
+    written += before->data.size();
+  }
+  store::Usage usage = store.usage();
+  const std::uint64_t kept = usage.live - std::min<std::uint64_t>(usage.live, replaced);
+  usage.live = static_cast<std::uint32_t>(std::min<std::uint64_t>(usage.capacity, kept + written));
+  return variable::wear_cost(written, usage);
+}
+
 EfiResult<void> set_variable(Call& call) {
   const auto access = read_access(call);
   if (!access) return tl::unexpected(access.error());
   const auto [name, guid, attributes, data] = *access;
   const auto before = call.services().get(name, guid);
   const std::uint32_t attributes_before = before ? before->attributes : 0;
-  const auto set = [&, request = variable::SetRequest{
-                           .name = name, .guid = guid, .attributes = attributes, .data = data}] {
-    return call.services().set(request);
-  };
+  const variable::SetRequest request{
+      .name = name, .guid = guid, .attributes = attributes, .data = data};
+  const auto set = [&] { return call.services().set(request); };
   // A deletion takes no room, and who is over the limit shall be able to make some.
   const bool deletes = data.empty() && (attributes & attributes::append_write) == 0;
-  auto done = deletes ? set() : write_within_limits(call, set);
+  const auto cost = [&] {
+    return expected_cost(call.services().store(), request,
+                         before ? std::optional(*before) : std::nullopt);
+  };
+  auto done = deletes ? set() : write_within_limits(call, cost(), set);
   if (!done) return done;
   const auto after = call.services().get(name, guid);
   if (after) {

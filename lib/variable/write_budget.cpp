@@ -33,9 +33,10 @@ void WriteBudget::Bucket::take(std::uint64_t bytes) noexcept {
   level = std::max(level - units, lowest_level);
 }
 
-milliseconds WriteBudget::Bucket::wait() const noexcept {
-  if (level >= 0) return milliseconds(0);
-  return milliseconds((-level + units_per_ms - 1) / units_per_ms);
+milliseconds WriteBudget::Bucket::wait(std::uint64_t bytes) const noexcept {
+  const auto wanted = static_cast<std::int64_t>(std::min(bytes, max_debt_bytes)) * units_per_byte;
+  if (level >= wanted) return milliseconds(0);
+  return milliseconds((wanted - level + units_per_ms - 1) / units_per_ms);
 }
 
 Result<WriteBudget> WriteBudget::create(const WriteBudgetOptions& options) {
@@ -72,10 +73,10 @@ WriteBudget::Bucket* WriteBudget::find(const Guid& vendor) noexcept {
   return vendors_.size() < max_budget_vendors ? nullptr : &rest_;
 }
 
-milliseconds WriteBudget::wait(const Guid& vendor, Time now) {
+milliseconds WriteBudget::wait(const Guid& vendor, Time now, std::uint64_t bytes) {
   fill(now);
   const Bucket* bucket = find(vendor);
-  return std::max(all_.wait(), bucket == nullptr ? milliseconds(0) : bucket->wait());
+  return std::max(all_.wait(), bucket == nullptr ? milliseconds(0) : bucket->wait(bytes));
 }
 
 void WriteBudget::charge(const Guid& vendor, std::uint64_t bytes, Time now) {
@@ -87,7 +88,10 @@ void WriteBudget::charge(const Guid& vendor, std::uint64_t bytes, Time now) {
     bucket->filled = now;
   }
   bucket->take(bytes);
+  const std::int64_t lowest_of_all =
+      std::min(all_.level, -std::int64_t{options_.burst_bytes} * units_per_byte);
   all_.take(bytes);
+  if (options_.own_debts) all_.level = std::max(all_.level, lowest_of_all);
 }
 
 std::uint64_t wear_cost(std::uint64_t record_bytes, const store::Usage& usage) noexcept {

@@ -16,8 +16,9 @@ constexpr mm::Caller user{.rights = mm::Rights::all, .session = 1, .user = 4711}
 /// Notes who asks and who is charged.
 class Limiter final : public mm::WriteLimiter {
  public:
-  variable::EfiResult<void> admit(std::uint32_t who) override {
+  variable::EfiResult<void> admit(std::uint32_t who, std::uint64_t cost) override {
     asked.push_back(who);
+    expected.push_back(cost);
     if (open) return {};
     return variable::refuse(EfiStatus::out_of_resources, "enough");
   }
@@ -28,6 +29,7 @@ class Limiter final : public mm::WriteLimiter {
 
   bool open = true;
   std::vector<std::uint32_t> asked{};
+  std::vector<std::uint64_t> expected{};
   std::vector<std::uint64_t> charged{};
 };
 
@@ -97,6 +99,21 @@ TEST_F(WriteLimits, WhatRewritesAllOfTheStoreCostsThat) {
   // There is nothing to win any more.
   EXPECT_EQ(reclaim(), EfiStatus::success);
   EXPECT_EQ(limiter_.charged.size(), 1U);
+}
+
+TEST_F(WriteLimits, WhatAWriteCostsIsAskedForBeforeItIsMade) {
+  constexpr std::uint32_t append = nv_bs_rt | attributes::append_write;
+  ASSERT_EQ(set_variable(u"Name", "some"), EfiStatus::success);
+  ASSERT_EQ(set_variable(u"Name", std::string(500, 'x')), EfiStatus::success);
+  ASSERT_EQ(set_variable(u"Name", "more", append), EfiStatus::success);
+  ASSERT_EQ(set_variable(u"Name", "less"), EfiStatus::success);
+  ASSERT_EQ(set_all({u"A", u"B"}), EfiStatus::success);
+  ASSERT_EQ(set_variable(u"A", ""), EfiStatus::success);
+  ASSERT_EQ(reclaim(), EfiStatus::success);
+  EXPECT_EQ(limiter_.charged.size(), 6U);
+  EXPECT_EQ(limiter_.expected, limiter_.charged);
+  ASSERT_EQ(set_variable(u"V", "1", nv_bs_rt & ~1U), EfiStatus::success);
+  EXPECT_EQ(limiter_.expected.back(), 0U);
 }
 
 TEST_F(WriteLimits, WhoIsRefusedMayReadAndDelete) {

@@ -46,6 +46,18 @@ class DaemonTest(command.CommandTest):
         os.chmod(folder.name, 0o755)
         return pathlib.Path(folder.name)
 
+    def as_nobody(self, locator, *words):
+        if os.geteuid() != 0:
+            script_test.missing("becoming another user takes root")
+        nobody = pwd.getpwnam(NOBODY)
+        # What is built need not be in reach of everybody.
+        copy = self.path("efistore")
+        if not copy.exists():
+            shutil.copy(os.environ["EFISTORE_COMMAND"], copy)
+        return subprocess.run([copy, "--store", locator, *words], capture_output=True,
+                              cwd=self.folder, user=nobody.pw_uid, group=nobody.pw_gid,
+                              extra_groups=[], env=environment_for_daemon(), timeout=TIMEOUT_S)
+
     def set(self, daemon: Daemon, text: str, name=A):
         self.run_it("set", name, "--text", text, store=daemon.locator)
 
@@ -236,18 +248,6 @@ class RefusalTest(DaemonTest):
 
 
 class PermissionTest(DaemonTest):
-    def as_nobody(self, locator, *words):
-        if os.geteuid() != 0:
-            script_test.missing("becoming another user takes root")
-        nobody = pwd.getpwnam(NOBODY)
-        # What is built need not be in reach of everybody.
-        copy = self.path("efistore")
-        if not copy.exists():
-            shutil.copy(os.environ["EFISTORE_COMMAND"], copy)
-        return subprocess.run([copy, "--store", locator, *words], capture_output=True,
-                              cwd=self.folder, user=nobody.pw_uid, group=nobody.pw_gid,
-                              extra_groups=[], env=environment_for_daemon(), timeout=TIMEOUT_S)
-
     def test_others_read_unless_told_otherwise(self):
         with self.daemon() as daemon:
             self.set(daemon, "x")
@@ -403,16 +403,33 @@ class ServingTest(DaemonTest):
             self.set(daemon, "x" * 800)
 
     def test_who_writes_too_much_is_refused(self):
-        with self.daemon("--budget", "1000", "--burst", "500") as daemon:
-            self.set(daemon, "x" * 600)
-            self.fails("set", A, "--text", "y", store=daemon.locator,
-                       message=f".*EFI_OUT_OF_RESOURCES.*user {os.geteuid()} may write again in .* s")
-            self.assertEqual(self.get(daemon.locator), "x" * 600)
-            self.run_it("delete", A, store=daemon.locator)
-            self.fails("reclaim", store=daemon.locator, message=".*EFI_OUT_OF_RESOURCES.*")
-        with self.daemon("--budget", "0") as daemon:
-            for text in ("x" * 600, "y" * 600):
-                self.set(daemon, text)
+        nobody = pwd.getpwnam(NOBODY)
+        with self.daemon("--budget", "1000", "--burst", "1500", "--allow", "any=read,write") as daemon:
+            def refused(why, *words):
+                done = self.as_nobody(daemon.locator, *words)
+                self.assertEqual(done.returncode, FAILURE, done.stderr)
+                self.assertRegex(done.stderr.decode(), rf"\Aefistore: .*{why}.*\n\Z")
+
+            refused("EFI_ACCESS_DENIED.* bytes of the write budget, and a user may write 1500 at once",
+                    "set", A, "--text", "x" * 1600)
+            done = self.as_nobody(daemon.locator, "set", A, "--text", "x" * 1000)
+            self.assertEqual(done.returncode, SUCCESS, done.stderr)
+            refused(f"EFI_OUT_OF_RESOURCES.*user {nobody.pw_uid} may write again in .* s",
+                    "set", A, "--text", "y" * 1000)
+            self.assertEqual(self.get(daemon.locator), "x" * 1000)
+            done = self.as_nobody(daemon.locator, "delete", A)
+            self.assertEqual(done.returncode, SUCCESS, done.stderr)
+            # It would cost what nobody has, and keep all others out.
+            refused("EFI_ACCESS_DENIED.*at once", "reclaim")
+            # root is outside of it.
+            for _ in range(8):
+                self.set(daemon, "x" * 1600)
+                self.set(daemon, "y" * 1600)
+            self.run_it("reclaim", store=daemon.locator)
+        with self.daemon("--budget", "0", "--allow", "any=read,write") as daemon:
+            for text in ("x" * 1600, "y" * 1600):
+                done = self.as_nobody(daemon.locator, "set", A, "--text", text)
+                self.assertEqual(done.returncode, SUCCESS, done.stderr)
 
     def entries(self, name, *options) -> pathlib.Path:
         """A file with the entry of a policy."""

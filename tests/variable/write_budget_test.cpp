@@ -49,6 +49,22 @@ TEST(WriteBudget, TheBurstIsFreeAndWhatOverdrawsItIsPaidFor) {
   EXPECT_EQ(budget.wait(runaway, beginning + 7s), 1s);
 }
 
+TEST(WriteBudget, WhoAsksForMoreWaitsUntilThereIsAsMuch) {
+  WriteBudget budget = make();
+  EXPECT_EQ(budget.wait(runaway, beginning, 1000), 0ms);
+  budget.charge(runaway, 400, beginning);
+  EXPECT_EQ(budget.wait(runaway, beginning, 600), 0ms);
+  EXPECT_EQ(budget.wait(runaway, beginning, 607), 7s);
+  EXPECT_EQ(budget.wait(runaway, beginning + 7s, 607), 0ms);
+}
+
+TEST(WriteBudget, WithOwnDebtsAllAreOverdrawnByOneBurstAtMost) {
+  WriteBudget budget = make({.bytes_per_hour = 3600, .burst_bytes = 1000, .own_debts = true});
+  for (int i = 0; i < 3; ++i) budget.charge(runaway, 1 << 30, beginning);
+  EXPECT_EQ(budget.wait(modest, beginning), 250s);
+  EXPECT_GT(budget.wait(runaway, beginning), 100h);
+}
+
 TEST(WriteBudget, AWaitIsRoundedUpToWhatIsEnough) {
   WriteBudget budget = make({.bytes_per_hour = 7, .burst_bytes = 0});
   budget.charge(runaway, 1, beginning);

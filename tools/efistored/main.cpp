@@ -163,12 +163,13 @@ void show_resources(ModuleNode& node, const Backing& backing) {
   complain("no ESRT: " + shown.error().message);
 }
 
-std::optional<UserBudget> budget_of(const Options& options) {
+std::optional<UserBudget> budget_of(const Options& options, uid_t own) {
   auto budget = variable::WriteBudget::create(
       {.bytes_per_hour = options.budget_bytes_per_hour,
-       .burst_bytes = options.burst_bytes.value_or(options.budget_bytes_per_hour)});
+       .burst_bytes = options.burst_bytes.value_or(options.budget_bytes_per_hour),
+       .own_debts = true});
   if (!budget) return std::nullopt;  // 0, which asks for none
-  return UserBudget(std::move(*budget), std::chrono::steady_clock::now);
+  return UserBudget(std::move(*budget), std::chrono::steady_clock::now, own);
 }
 
 Status serve(mm::Dispatcher& dispatcher, Server& server, Backing& backing) {
@@ -232,19 +233,19 @@ Status run(const Options& options, int argc, const char* const* argv) {
     if (!spool) return forward(std::move(spool));
     capsules.emplace(std::move(*spool));
   }
-  auto budget = budget_of(options);
-  mm::Dispatcher dispatcher((*backing)->services(), {.capsules = capsules ? &*capsules : nullptr,
-                                                     .policies = backing->get(),
-                                                     .limiter = budget ? &*budget : nullptr,
-                                                     .first_change = random_number()});
-  dispatcher.serve_with((*backing)->services(), false);
-
   uid_t own = ::geteuid();
   if (options.user) {
     const auto user = find_user(*options.user);
     if (!user) return fail(user.error().code, user.error().message);
     own = user->uid;
   }
+  auto budget = budget_of(options, own);
+  mm::Dispatcher dispatcher((*backing)->services(), {.capsules = capsules ? &*capsules : nullptr,
+                                                     .policies = backing->get(),
+                                                     .limiter = budget ? &*budget : nullptr,
+                                                     .first_change = random_number()});
+  dispatcher.serve_with((*backing)->services(), false);
+
   ServerOptions server_options{.permissions = PermissionTable(options.permissions, own),
                                .idle = std::chrono::seconds(options.idle_seconds),
                                .watchdog = watchdog_interval()};

@@ -18,8 +18,15 @@ Guid key_of(std::uint32_t user) noexcept {
 
 }  // namespace
 
-variable::EfiResult<void> UserBudget::admit(std::uint32_t user) {
-  const auto wait = budget_.wait(key_of(user), clock_());
+variable::EfiResult<void> UserBudget::admit(std::uint32_t user, std::uint64_t cost) {
+  if (is_trusted(user)) return {};
+  if (cost > budget_.options().burst_bytes) {
+    return variable::refuse(
+        EfiStatus::access_denied,
+        fmt::format("that costs {} bytes of the write budget, and a user may write {} at once",
+                    cost, budget_.options().burst_bytes));
+  }
+  const auto wait = budget_.wait(key_of(user), clock_(), cost);
   if (wait.count() == 0) return {};
   return variable::refuse(
       EfiStatus::out_of_resources,
@@ -28,6 +35,7 @@ variable::EfiResult<void> UserBudget::admit(std::uint32_t user) {
 }
 
 void UserBudget::charge(std::uint32_t user, std::uint64_t cost) {
+  if (is_trusted(user)) return;
   budget_.charge(key_of(user), cost, clock_());
 }
 

@@ -45,8 +45,9 @@ class PolicyKeeper {
 class WriteLimiter {
  public:
   virtual ~WriteLimiter() = default;
-  /// Whether the user may write now. Errors: out_of_resources.
-  virtual variable::EfiResult<void> admit(std::uint32_t user) = 0;
+  /// Whether the user may write now what costs that much, as far as that is known before.
+  /// Errors: out_of_resources (not yet), access_denied (never).
+  virtual variable::EfiResult<void> admit(std::uint32_t user, std::uint64_t cost) = 0;
   /// It has written what costs that much (variable::wear_cost()).
   virtual void charge(std::uint32_t user, std::uint64_t cost) = 0;
 };

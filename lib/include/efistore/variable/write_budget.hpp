@@ -25,6 +25,9 @@ inline constexpr std::uint32_t budget_shares = 4;
 struct WriteBudgetOptions {
   std::uint32_t bytes_per_hour = 0;  ///< what a vendor may write for good; must not be 0
   std::uint32_t burst_bytes = 0;     ///< what it may write at once before that
+  /// What all draw on is overdrawn by one burst at most, and who overdraws pays for the rest alone.
+  /// Only for who asks with the cost of a write before it: else the flash is hardly protected.
+  bool own_debts = false;
 };
 
 /// A token bucket for each vendor, and one that all of them draw on as well. A write may be carried
@@ -41,12 +44,14 @@ class WriteBudget {
   static Result<WriteBudget> create(const WriteBudgetOptions& options);
 
   /// How long a write of the vendor has to wait from `now` on; 0 if it need not. To be asked again
-  /// then: others may have written meanwhile.
-  std::chrono::milliseconds wait(const Guid& vendor, Time now);
+  /// then: others may have written meanwhile. With `bytes`, up to the burst, until the vendor has
+  /// so many left.
+  std::chrono::milliseconds wait(const Guid& vendor, Time now, std::uint64_t bytes = 0);
   /// Takes `bytes` from what the vendor, and everybody, may write.
   void charge(const Guid& vendor, std::uint64_t bytes, Time now);
 
   std::size_t remembered_vendors() const noexcept { return vendors_.size(); }
+  const WriteBudgetOptions& options() const noexcept { return options_; }
 
  private:
   /// Levels are exact: in units of a byte divided by the milliseconds of an hour.
@@ -58,7 +63,7 @@ class WriteBudget {
 
     void fill(Time now) noexcept;
     void take(std::uint64_t bytes) noexcept;
-    std::chrono::milliseconds wait() const noexcept;
+    std::chrono::milliseconds wait(std::uint64_t bytes = 0) const noexcept;
   };
   struct Vendor {
     Guid guid;
