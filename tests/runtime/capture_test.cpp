@@ -2,17 +2,35 @@
 #include "capture.hpp"
 
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iterator>
 #include <string>
+#include <utility>
 
 #include "efistore/base/bytes.hpp"
 
 #include "common/capture_format.hpp"
 #include "support/temporary_directory.hpp"
+
+namespace {
+
+/// What happens just before somebody gets a lock.
+std::function<void()> before_lock;
+
+}  // namespace
+
+/// In the place of the C library's.
+extern "C" int flock(int fd, int operation) noexcept {
+  if (before_lock) std::exchange(before_lock, {})();
+  return static_cast<int>(::syscall(SYS_flock, fd, operation));
+}
 
 namespace efistore::tools {
 namespace {
@@ -223,6 +241,17 @@ TEST_F(CaptureFile, HasOneWriter) {
   const auto first = daemon::Capture::open(path_);
   ASSERT_TRUE(first);
   refuses(Errc::busy);
+}
+
+TEST_F(CaptureFile, KeepsWhatTheLastWriterAddedUntilItLetGo) {
+  ASSERT_TRUE(write_one());
+  const auto whole = content();
+  put(std::span(whole).first(whole.size() - 4));
+  before_lock = [&] { put(whole); };
+  ASSERT_TRUE(write_one());
+  auto both = whole;
+  both.insert(both.end(), whole.begin(), whole.end());
+  EXPECT_EQ(content(), both);
 }
 
 TEST_F(CaptureFile, ThatIsFullTakesNoMore) {

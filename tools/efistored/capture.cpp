@@ -75,20 +75,21 @@ Result<Capture> Capture::open(const std::filesystem::path& path) {
                      O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY,
                      0600));
   if (!fd) return fail_errno(errno, "open the capture " + path.string());
-  struct stat file {};
-  if (::fstat(fd.get(), &file) != 0) return fail_errno(errno, path.string());
   const auto refused = [&](Errc code, std::string_view why) {
     return fail(code, fmt::format("the capture {}: {}", path.string(), why));
   };
+  // First: until then somebody else may make it longer.
+  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+    return refused(Errc::busy, "another process writes it");
+  }
+  struct stat file {};
+  if (::fstat(fd.get(), &file) != 0) return fail_errno(errno, path.string());
   if (!S_ISREG(file.st_mode) || file.st_nlink != 1) {
     return refused(Errc::already_exists, "it is there and no file of its own");
   }
   // What others may read, or could have prepared, is no place for what variables hold.
   if (file.st_uid != ::geteuid() || (file.st_mode & 0077) != 0) {
     return refused(Errc::already_exists, "it is there, and others have access to it");
-  }
-  if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-    return refused(Errc::busy, "another process writes it");
   }
   const auto size = static_cast<std::uint64_t>(file.st_size);
   const auto end = end_of_blocks(fd.get(), size);
