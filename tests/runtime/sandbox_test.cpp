@@ -6,20 +6,26 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <linux/landlock.h>
+#include <mtd/mtd-user.h>
 #include <sched.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <functional>
 #include <thread>
+
+#include "efistore/base/unique_fd.hpp"
 
 #include "support/temporary_directory.hpp"
 
@@ -76,16 +82,114 @@ TEST(Sandbox, ThreadsAreMadeAndProcessesAreNot) {
             0);
 }
 
-TEST(Sandbox, SocketsAreLocal) {
+TEST(Sandbox, NobodyIsConnectedTo) {
+  std::array<int, 2> ends{};
+  ASSERT_EQ(::socketpair(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, ends.data()), 0);
+  const UniqueFd own(ends[0]);
+  const UniqueFd other(ends[1]);
   EXPECT_EQ(confined({},
-                     [] {
-                       if (::socket(AF_UNIX, SOCK_DGRAM, 0) < 0) return 1;
-                       int step = 2;
-                       for (const int family : {AF_INET, AF_INET6, AF_NETLINK, AF_PACKET}) {
-                         if (!fails_with(EPERM, ::socket(family, SOCK_RAW, 0))) return step;
+                     [&own] {
+                       int step = 1;
+                       for (const int family : {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK}) {
+                         if (!fails_with(EPERM, ::socket(family, SOCK_DGRAM, 0))) return step;
+                         ++step;
+                       }
+                       sockaddr address{};
+                       address.sa_family = AF_UNIX;
+                       const int fd = own.get();
+                       constexpr socklen_t size = sizeof(address);
+                       if (!fails_with(EPERM, ::connect(fd, &address, size))) return 5;
+                       // Datagrams go to whom they name, wherever the socket is connected to.
+                       if (!fails_with(EPERM, ::sendto(fd, "x", 1, 0, &address, size))) return 6;
+                       const msghdr message{};
+                       if (!fails_with(EPERM, ::sendmsg(fd, &message, 0))) return 7;
+                       return ::send(fd, "x", 1, 0) == 1 ? 0 : 8;
+                     }),
+            0);
+}
+
+TEST(Sandbox, FilesHaveNobodySignalled) {
+  test::TemporaryDirectory directory;
+  const UniqueFd file(
+      ::open((directory.path() / "file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+  ASSERT_TRUE(file);
+  EXPECT_EQ(confined({},
+                     [fd = file.get()] {
+                       if (!fails_with(EPERM, ::fcntl(fd, F_SETOWN, 1))) return 1;
+                       if (!fails_with(EPERM, ::fcntl(fd, F_SETSIG, SIGKILL))) return 2;
+                       if (!fails_with(EPERM, ::fcntl(fd, F_NOTIFY, DN_ACCESS))) return 3;
+                       const f_owner_ex owner{};
+                       if (!fails_with(EPERM, ::fcntl(fd, F_SETOWN_EX, &owner))) return 4;
+                       const int flags = ::fcntl(fd, F_GETFL);
+                       if (flags < 0) return 5;
+                       if (!fails_with(EPERM, ::fcntl(fd, F_SETFL, flags | O_ASYNC))) return 6;
+                       if (::fcntl(fd, F_SETFL, flags | O_NONBLOCK) != 0) return 7;
+                       if (::fcntl(fd, F_SETFD, ::fcntl(fd, F_GETFD)) != 0) return 8;
+                       struct flock lock {};
+                       lock.l_type = F_WRLCK;
+                       if (::fcntl(fd, F_OFD_SETLK, &lock) != 0) return 9;
+                       if (::fcntl(fd, F_OFD_GETLK, &lock) != 0) return 10;
+                       return ::fcntl(fd, F_DUPFD_CLOEXEC, 0) < 0 ? 11 : 0;
+                     }),
+            0);
+}
+
+TEST(Sandbox, DevicesAreErasedAndAskedForNothingElse) {
+  const UniqueFd null(::open("/dev/null", O_RDWR | O_CLOEXEC));
+  ASSERT_TRUE(null);
+  EXPECT_EQ(confined({},
+                     [fd = null.get()] {
+                       // What gets through to the device is what that does not know.
+                       erase_info_user64 block{};
+                       if (!fails_with(ENOTTY, ::ioctl(fd, MEMERASE64, &block))) return 1;
+                       if (!fails_with(ENOTTY, ::ioctl(fd, MEMUNLOCK, &block))) return 2;
+                       int number = 1;
+                       int step = 3;
+                       for (const unsigned long request :
+                            {0UL + FIOASYNC, 0UL + FIOSETOWN, 0UL + TIOCSTI, 0UL + MEMWRITE}) {
+                         if (!fails_with(EPERM, ::ioctl(fd, request, &number))) return step;
                          ++step;
                        }
                        return 0;
+                     }),
+            0);
+}
+
+TEST(Sandbox, LimitsAreItsOwn) {
+  EXPECT_EQ(confined({},
+                     [] {
+                       rlimit limit{};
+                       if (::prlimit(0, RLIMIT_NOFILE, nullptr, &limit) != 0) return 1;
+                       const pid_t parent = ::getppid();
+                       if (!fails_with(EPERM, ::prlimit(parent, RLIMIT_NOFILE, nullptr, &limit))) {
+                         return 2;
+                       }
+                       return 0;
+                     }),
+            0);
+}
+
+TEST(Sandbox, NoFileRunsAsItsOwner) {
+  test::TemporaryDirectory directory;
+  const auto path = [&directory](const char* name) { return (directory.path() / name).string(); };
+  const Confinement confinement{.writable = {directory.path()}};
+  EXPECT_EQ(confined(confinement,
+                     [&path] {
+                       constexpr int create = O_RDWR | O_CREAT | O_CLOEXEC;
+                       int step = 1;
+                       for (const mode_t mode : {04755, 02755, 06755}) {
+                         const auto open = [&](int flags) {
+                           return ::open(path("set-id").c_str(), flags, mode);
+                         };
+                         if (!fails_with(EPERM, open(create))) return step;
+                         if (!fails_with(EPERM, ::mkdir(path("folder").c_str(), mode))) return step;
+                         ++step;
+                       }
+                       const int fd = ::open(path("file").c_str(), create, 0755);
+                       if (fd < 0 || ::fchmod(fd, 0644) != 0) return 4;
+                       if (!fails_with(EPERM, ::fchmod(fd, 04755))) return 5;
+                       if (!fails_with(EPERM, ::fchmod(fd, 02755))) return 6;
+                       return ::mkdir(path("folder").c_str(), 0755) == 0 ? 0 : 7;
                      }),
             0);
 }
@@ -127,13 +231,12 @@ class SandboxedFiles : public testing::Test {
  protected:
   void SetUp() override {
     if (landlock_version() < 1) GTEST_SKIP() << "this kernel has no Landlock";
-    for (const char* folder : {"writable", "readable", "clearable", "other"}) {
+    for (const char* folder : {"writable", "readable", "other"}) {
       std::filesystem::create_directory(path(folder));
       std::ofstream(path(folder) / "file") << "content";
     }
     confinement_ = {.writable = {path("writable")},
-                    .readable = {path("readable"), path("missing"), path("other") / "file"},
-                    .clearable = {path("clearable")}};
+                    .readable = {path("readable"), path("missing"), path("other") / "file"}};
   }
 
   std::filesystem::path path(const std::string& name) const { return directory_.path() / name; }
@@ -163,10 +266,8 @@ TEST_F(SandboxedFiles, AreThoseOfTheFoldersThatAreNeeded) {
                        // A file alone is not its folder.
                        if (!opens(file("other"), O_RDONLY)) return 7;
                        if (opens(path("other"), O_RDONLY | O_DIRECTORY)) return 8;
-                       if (opens(file("clearable"), O_RDONLY)) return 9;
-                       if (::unlink(file("clearable").c_str()) != 0) return 10;
-                       if (::unlink(file("readable").c_str()) == 0) return 11;
-                       if (opens("/etc/passwd", O_RDONLY)) return 12;
+                       if (::unlink(file("readable").c_str()) == 0) return 9;
+                       if (opens("/etc/passwd", O_RDONLY)) return 10;
                        return 0;
                      }),
             0);

@@ -75,14 +75,31 @@ class StartAndEndTest(DaemonTest):
             self.assertTrue(daemon.hear("STOPPING=1"))
             self.assertEqual(daemon.said(), "")
 
-    def test_ending_removes_the_socket_wherever_it_is(self):
+    def test_ending_leaves_the_socket_to_the_next_start_wherever_it_is(self):
         for place in (self.path("beside.sock"), self.elsewhere() / "run" / "daemon.sock"):
             for end in (signal.SIGTERM, signal.SIGINT):
                 daemon = self.daemon(socket_path=place).start()
                 self.set(daemon, "x")
                 daemon.signal(end)
                 self.assertEqual(daemon.wait(), 0, daemon.said())
-                self.assertFalse(place.exists(), place)
+                # A confined daemon can remove nothing there.
+                self.assertTrue(place.exists(), place)
+                self.fails("get", A, store=daemon.locator, message=".*")
+
+    def test_a_service_manager_may_listen_at_an_abstract_name(self):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            name = f"efistored-test-{os.getpid()}"
+            manager.bind(f"\0{name}")
+            manager.settimeout(TIMEOUT_S)
+            self.daemon(environment={"NOTIFY_SOCKET": f"@{name}"}).spawn()
+            self.assertIn(b"READY=1", manager.recv(4096))
+
+    def test_it_starts_without_one_that_listens(self):
+        for place in ("", "@", "relative", str(self.path("none")), "/" + "x" * 200, "vsock:2:1"):
+            daemon = self.daemon(environment={"NOTIFY_SOCKET": place}).spawn()
+            wait_until(lambda: self.spawn("--store", daemon.locator, "set", A, "--text",
+                                          "x").returncode == SUCCESS, place)
+            self.assertEqual((daemon.end(), daemon.said()), (0, ""), place)
 
     def test_the_watchdog_is_fed(self):
         with self.daemon(environment={"WATCHDOG_USEC": "200000"}) as daemon:
@@ -228,6 +245,9 @@ class RefusalTest(DaemonTest):
             self.refuses(*store, "--socket", "s", "--capture", "file",
                          message="the capture file: it is there.*")
             self.assertEqual(self.path("file").read_text(), "mine")
+            # Before anybody is let in, as reading it takes its time.
+            self.refuses(*store, "--socket", "file", "--kmod", "--module-node", "none",
+                         "--capture", "file", message="the capture file: it is there.*")
         self.refuses(*store, "--socket", "s", "--capture", "none/c", message=".*none/c.*")
         self.refuses(*store, "--socket", "s", "--capsules", "file/c", message=".*file.*")
         self.refuses(*store, "--socket", "s", "--kmod", "--module-node", "none",

@@ -2,7 +2,6 @@
 //
 // efistored: the MM side as a daemon.
 #include <fmt/format.h>
-#include <syslog.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -38,7 +37,8 @@ void complain(const std::string& message) {
   tools::print_message("efistored", message);
 }
 
-/// The socket file that was made here goes with the daemon; one of the service manager stays.
+/// The socket file that was made here goes if the start fails. A daemon that serves leaves it, as
+/// one that is confined cannot remove it; the next one does. That of the service manager stays.
 class SocketFile {
  public:
   SocketFile() = default;
@@ -54,8 +54,7 @@ class SocketFile {
     if (!path_.empty()) ::unlink(path_.c_str());
   }
 
-  /// Empty for one of the service manager.
-  const std::string& path() const noexcept { return path_; }
+  void keep() noexcept { path_.clear(); }
 
  private:
   std::string path_;
@@ -76,12 +75,7 @@ Result<Listening> listen(const Options& options) {
   return Listening{.fd = std::move(*fd), .file = SocketFile(path)};
 }
 
-std::filesystem::path folder_of(const std::filesystem::path& file) {
-  return file.has_parent_path() ? file.parent_path() : std::filesystem::path(".");
-}
-
-Result<Confinement> confinement_of(const Options& options, const Backing& backing,
-                                   const SocketFile& socket) {
+Result<Confinement> confinement_of(const Options& options, const Backing& backing) {
   Confinement confinement;
   if (options.user) {
     auto user = find_user(*options.user);
@@ -91,7 +85,6 @@ Result<Confinement> confinement_of(const Options& options, const Backing& backin
   confinement.writable.push_back(backing.folder());
   if (options.capsule_folder) confinement.writable.emplace_back(*options.capsule_folder);
   confinement.readable.emplace_back(tools::boot_id_file);
-  if (!socket.path().empty()) confinement.clearable.push_back(folder_of(socket.path()));
   return confinement;
 }
 
@@ -172,7 +165,8 @@ std::optional<UserBudget> budget_of(const Options& options, uid_t own) {
   return UserBudget(std::move(*budget), std::chrono::steady_clock::now, own);
 }
 
-Status serve(mm::Dispatcher& dispatcher, Server& server, Backing& backing) {
+Status serve(mm::Dispatcher& dispatcher, Server& server, Backing& backing,
+             const ServiceManager& manager) {
   auto recovering = backing.start_recovery();
   if (!recovering) return forward(std::move(recovering));
   Status recovered;
@@ -186,13 +180,13 @@ Status serve(mm::Dispatcher& dispatcher, Server& server, Backing& backing) {
     if (!remark->empty()) complain(*remark);
     dispatcher.serve_with(backing.services(), true);
     server.announce_readiness();
-    notify_service_manager("STATUS=Reads and writes.");
+    manager.tell("STATUS=Reads and writes.");
   });
   if (!awaited) return awaited;
   server.announce_readiness();
-  notify_service_manager("READY=1\nSTATUS=Reads; the flash is being recovered.");
+  manager.tell("READY=1\nSTATUS=Reads; the flash is being recovered.");
   auto done = server.run();
-  notify_service_manager("STOPPING=1");
+  manager.tell("STOPPING=1");
   return done ? recovered : done;
 }
 
@@ -249,6 +243,12 @@ Status run(const Options& options, int argc, const char* const* argv) {
   ServerOptions server_options{.permissions = PermissionTable(options.permissions, own),
                                .idle = std::chrono::seconds(options.idle_seconds),
                                .watchdog = watchdog_interval()};
+  // Before anybody waits: a large one takes long to read.
+  if (options.capture) {
+    auto capture = Capture::open(*options.capture);
+    if (!capture) return forward(std::move(capture));
+    server_options.capture.emplace(std::move(*capture));
+  }
   auto listening = listen(options);
   if (!listening) return forward(std::move(listening));
   server_options.listener = std::move(listening->fd);
@@ -258,16 +258,12 @@ Status run(const Options& options, int argc, const char* const* argv) {
     show_resources(*node, **backing);
     server_options.module.emplace(std::move(*node));
   }
-  if (options.capture) {
-    auto capture = Capture::open(*options.capture);
-    if (!capture) return forward(std::move(capture));
-    server_options.capture.emplace(std::move(*capture));
-  }
-  auto confinement = confinement_of(options, **backing, listening->file);
+  auto confinement = confinement_of(options, **backing);
   if (!confinement) return forward(std::move(confinement));
 
   std::optional<Reload> reload;
   if (*reader) reload.emplace(std::move(**reader), own);
+  const auto manager = ServiceManager::connect();
   Server* serving = nullptr;
   auto server = Server::create(
       dispatcher, std::move(server_options),
@@ -276,11 +272,13 @@ Status run(const Options& options, int argc, const char* const* argv) {
              if (reload) (*reload)(*serving);
            },
        .on_idle = [&] { static_cast<void>((*backing)->services().reclaim_when_idle()); },
+       .on_watchdog = [&] { manager.tell("WATCHDOG=1"); },
        .complain = complain});
   if (!server) return forward(std::move(server));
   serving = server->get();
   if (auto confined = confine(*confinement); !confined) return confined;
-  return serve(dispatcher, **server, **backing);
+  listening->file.keep();
+  return serve(dispatcher, **server, **backing, manager);
 }
 
 int main_program(int argc, const char* const* argv) {

@@ -5,12 +5,14 @@
 #include <fmt/format.h>
 #include <grp.h>
 #include <linux/landlock.h>
+#include <mtd/mtd-user.h>
 #include <pwd.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
-#include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -98,11 +100,6 @@ Status restrict_files(const Confinement& confinement) {
   for (const auto& path : confinement.readable) {
     if (auto done = allow_path(ruleset.get(), path, read_access & handled); !done) return done;
   }
-  for (const auto& path : confinement.clearable) {
-    if (auto done = allow_path(ruleset.get(), path, LANDLOCK_ACCESS_FS_REMOVE_FILE); !done) {
-      return done;
-    }
-  }
   if (::syscall(SYS_landlock_restrict_self, ruleset.get(), 0) != 0) {
     return fail_errno(errno, "landlock");
   }
@@ -120,13 +117,10 @@ constexpr std::array allowed_calls{
     SCMP_SYS(pread64),
     SCMP_SYS(pwrite64),
     SCMP_SYS(pwritev),
-    SCMP_SYS(ioctl),
     SCMP_SYS(fsync),
     SCMP_SYS(fdatasync),
     SCMP_SYS(lseek),
     SCMP_SYS(_llseek),
-    SCMP_SYS(openat),
-    SCMP_SYS(open),
     SCMP_SYS(close),
     SCMP_SYS(fstat),
     SCMP_SYS(fstat64),
@@ -137,16 +131,11 @@ constexpr std::array allowed_calls{
     SCMP_SYS(lstat),
     SCMP_SYS(lstat64),
     SCMP_SYS(statx),
-    SCMP_SYS(fcntl),
-    SCMP_SYS(fcntl64),
     SCMP_SYS(rename),
     SCMP_SYS(renameat),
     SCMP_SYS(renameat2),
     SCMP_SYS(unlink),
     SCMP_SYS(unlinkat),
-    SCMP_SYS(mkdir),
-    SCMP_SYS(mkdirat),
-    SCMP_SYS(fchmod),
     SCMP_SYS(fchown),
     SCMP_SYS(umask),
     SCMP_SYS(readlink),
@@ -164,14 +153,10 @@ constexpr std::array allowed_calls{
     // sockets
     SCMP_SYS(accept4),
     SCMP_SYS(recvfrom),
-    SCMP_SYS(recvmsg),
-    SCMP_SYS(sendto),
-    SCMP_SYS(sendmsg),
     SCMP_SYS(recv),
     SCMP_SYS(send),
     SCMP_SYS(getsockopt),
     SCMP_SYS(setsockopt),
-    SCMP_SYS(connect),
     SCMP_SYS(shutdown),
     SCMP_SYS(getsockname),
     // the loop
@@ -222,7 +207,6 @@ constexpr std::array allowed_calls{
     SCMP_SYS(getgid),
     SCMP_SYS(getegid),
     SCMP_SYS(getrlimit),
-    SCMP_SYS(prlimit64),
     SCMP_SYS(sysinfo),
     SCMP_SYS(prctl),
     SCMP_SYS(arch_prctl),
@@ -240,10 +224,10 @@ constexpr unsigned clone_flags_argument = 1;
 constexpr unsigned clone_flags_argument = 0;
 #endif
 
-/// A call that is allowed with some values of one argument only.
+/// A call that is allowed with some values of its arguments only.
 struct AllowedWith {
   int call;
-  scmp_arg_cmp argument;
+  std::vector<scmp_arg_cmp> arguments;
 };
 
 std::vector<AllowedWith> calls_allowed_with_arguments() {
@@ -252,18 +236,42 @@ std::vector<AllowedWith> calls_allowed_with_arguments() {
     return scmp_arg_cmp{
         .arg = argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = 0xffffffff, .datum_b = value};
   };
-  // Memory that is written and executed is what an intruder needs first. Libraries are loaded.
-  constexpr scmp_arg_cmp not_executable{
-      .arg = 2, .op = SCMP_CMP_MASKED_EQ, .datum_a = PROT_EXEC, .datum_b = 0};
-  return {
-      {SCMP_SYS(socket), equals(0, AF_UNIX)},
-      {SCMP_SYS(clone), equals(clone_flags_argument, thread_flags)},
-      {SCMP_SYS(mmap), not_executable},
-      {SCMP_SYS(mmap2), not_executable},
-      {SCMP_SYS(mprotect), not_executable},
-      // abort(3)
-      {SCMP_SYS(tgkill), equals(0, static_cast<scmp_datum_t>(::getpid()))},
+  const auto lacks = [](unsigned argument, scmp_datum_t bits) {
+    return scmp_arg_cmp{.arg = argument, .op = SCMP_CMP_MASKED_EQ, .datum_a = bits, .datum_b = 0};
   };
+  // Memory that is written and executed is what an intruder needs first. Libraries are loaded.
+  const auto not_executable = lacks(2, PROT_EXEC);
+  // A file that runs as its owner.
+  constexpr scmp_datum_t set_id = S_ISUID | S_ISGID;
+  std::vector<AllowedWith> allowed{
+      {SCMP_SYS(clone), {equals(clone_flags_argument, thread_flags)}},
+      {SCMP_SYS(mmap), {not_executable}},
+      {SCMP_SYS(mmap2), {not_executable}},
+      {SCMP_SYS(mprotect), {not_executable}},
+      // abort(3)
+      {SCMP_SYS(tgkill), {equals(0, static_cast<scmp_datum_t>(::getpid()))}},
+      {SCMP_SYS(open), {lacks(2, set_id)}},
+      {SCMP_SYS(openat), {lacks(3, set_id)}},
+      {SCMP_SYS(mkdir), {lacks(1, set_id)}},
+      {SCMP_SYS(mkdirat), {lacks(2, set_id)}},
+      {SCMP_SYS(fchmod), {lacks(1, set_id)}},
+      // Erasing; what else flash is asked for, and the module, was asked when it was opened.
+      {SCMP_SYS(ioctl), {equals(1, MEMERASE64)}},
+      {SCMP_SYS(ioctl), {equals(1, MEMUNLOCK)}},
+      // Only where a socket is connected to.
+      {SCMP_SYS(sendto), {{.arg = 4, .op = SCMP_CMP_EQ, .datum_a = 0, .datum_b = 0}}},
+      // The process itself.
+      {SCMP_SYS(prlimit64), {equals(0, 0)}},
+  };
+  // Not whom the kernel sends a signal when something can be read (F_SETOWN).
+  for (const int call : {SCMP_SYS(fcntl), SCMP_SYS(fcntl64)}) {
+    for (const int command :
+         {F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC, F_OFD_SETLK, F_OFD_GETLK}) {
+      allowed.push_back({call, {equals(1, static_cast<scmp_datum_t>(command))}});
+    }
+    allowed.push_back({call, {equals(1, F_SETFL), lacks(2, O_ASYNC)}});
+  }
+  return allowed;
 }
 
 Status filter_system_calls() {
@@ -281,8 +289,9 @@ Status filter_system_calls() {
   }
   for (const AllowedWith& allowed : calls_allowed_with_arguments()) {
     if (allowed.call < 0) continue;
-    if (const int error = ::seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, allowed.call, 1,
-                                                   &allowed.argument);
+    if (const int error = ::seccomp_rule_add_array(filter.get(), SCMP_ACT_ALLOW, allowed.call,
+                                                   static_cast<unsigned>(allowed.arguments.size()),
+                                                   allowed.arguments.data());
         error != 0) {
       return fail_errno(-error, fmt::format("seccomp: allow system call {}", allowed.call));
     }

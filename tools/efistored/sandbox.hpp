@@ -30,15 +30,13 @@ struct Confinement {
   /// Landlock (5.13).
   std::vector<std::filesystem::path> writable{};
   std::vector<std::filesystem::path> readable{};
-  /// Folders of which files are removed, and no more.
-  std::vector<std::filesystem::path> clearable{};
 };
 
 /// Becomes the user, drops all capabilities, sets no_new_privs, takes the file system away, and
 /// allows only the system calls of a daemon that serves requests; others fail with EPERM. Of those
-/// that could do more, some arguments only: local sockets, threads but no processes, no memory that
-/// is executed, signals to itself.
-/// Errors: permission, io.
+/// that could do more, some arguments only: no new sockets, threads but no processes, no memory
+/// that is executed, signals to itself, no set-uid files, of device requests those that erase
+/// flash. Errors: permission, io.
 Status confine(const Confinement& confinement);
 
 /// For a process that only reads files: as what it is, without capabilities, and with all files to

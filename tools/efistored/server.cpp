@@ -18,8 +18,6 @@
 #include "efistore/mm/frame.hpp"
 #include "efistore/mm/protocol.hpp"
 
-#include "service_manager.hpp"
-
 namespace efistore::daemon {
 
 namespace {
@@ -166,7 +164,9 @@ Status Server::run() {
           if (!std::exchange(asked_, false) && events_.on_idle) events_.on_idle();
         });
       } else if (watchdog_timer_ && fd == watchdog_timer_.get()) {
-        take_timer(watchdog_timer_, [] { notify_service_manager("WATCHDOG=1"); });
+        take_timer(watchdog_timer_, [this] {
+          if (events_.on_watchdog) events_.on_watchdog();
+        });
       } else if (const auto awaited = awaited_.find(fd); awaited != awaited_.end()) {
         ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd, nullptr);
         const auto act = std::move(awaited->second);

@@ -40,6 +40,7 @@ struct ServerOptions {
 struct ServerEvents {
   std::function<void()> on_reload{};                   ///< SIGHUP
   std::function<void()> on_idle{};                     ///< nobody asked for anything for a while
+  std::function<void()> on_watchdog{};                 ///< within each interval of the watchdog
   std::function<void(const std::string&)> complain{};  ///< one line of what went wrong
 };
 

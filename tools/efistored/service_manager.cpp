@@ -4,10 +4,14 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <systemd/sd-daemon.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 
 namespace efistore::daemon {
 
@@ -29,8 +33,28 @@ Result<std::optional<UniqueFd>> take_listening_socket() {
   return fd;
 }
 
-void notify_service_manager(const std::string& state) {
-  static_cast<void>(::sd_notify(0, state.c_str()));
+ServiceManager ServiceManager::connect() {
+  const char* const place = std::getenv("NOTIFY_SOCKET");
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  const std::string_view path = place == nullptr ? "" : place;
+  if (path.size() < 2 || path.size() >= sizeof(address.sun_path) ||
+      (path[0] != '/' && path[0] != '@')) {
+    return ServiceManager(UniqueFd());
+  }
+  std::ranges::copy(path, address.sun_path);
+  // An abstract one has no NUL at its end: that would be one more byte of its name.
+  const bool abstract = path[0] == '@';
+  if (abstract) address.sun_path[0] = '\0';
+  const auto size =
+      static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + (abstract ? 0 : 1));
+  UniqueFd fd(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  if (fd && ::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), size) != 0) fd.reset();
+  return ServiceManager(std::move(fd));
+}
+
+void ServiceManager::tell(std::string_view state) const {
+  if (fd_) static_cast<void>(::send(fd_.get(), state.data(), state.size(), MSG_NOSIGNAL));
 }
 
 std::optional<std::chrono::microseconds> watchdog_interval() {
