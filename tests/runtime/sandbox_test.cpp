@@ -177,7 +177,7 @@ TEST(Sandbox, NoFileRunsAsItsOwner) {
                      [&path] {
                        constexpr int create = O_RDWR | O_CREAT | O_CLOEXEC;
                        int step = 1;
-                       for (const mode_t mode : {04755, 02755, 06755}) {
+                       for (const mode_t mode : {04755U, 02755U, 06755U}) {
                          const auto open = [&](int flags) {
                            return ::open(path("set-id").c_str(), flags, mode);
                          };

@@ -174,7 +174,9 @@ UpdateOutcome apply_capsule(Machine& machine, const Bytes& capsule, const PowerC
 
 std::vector<PowerCut> all_cuts(const Trace& trace, std::uint64_t seeds) {
   std::vector<PowerCut> cuts;
-  for (const auto& [device, kinds] : trace.flash) {
+  for (const auto& entry : trace.flash) {
+    const std::string& device = entry.first;
+    const std::vector<OperationKind>& kinds = entry.second;
     for (std::uint64_t operation = 1; operation <= kinds.size(); ++operation) {
       const auto add = [&](const auto& tears) {
         for (const Tear tear : tears) {
