@@ -121,11 +121,12 @@ Result<StateFolder> StateFolder::hold(const std::filesystem::path& folder) {
        path = path.parent_path()) {
     missing.push_back(path);
   }
-  for (auto path = missing.rbegin(); path != missing.rend(); ++path) {
-    if (::mkdir(path->c_str(), S_IRWXU) != 0 && errno != EEXIST) {
-      return fail_errno(errno, path->string());
+  std::ranges::reverse(missing);
+  for (const auto& path : missing) {
+    if (::mkdir(path.c_str(), S_IRWXU) != 0 && errno != EEXIST) {
+      return fail_errno(errno, path.string());
     }
-    if (Status synced = sync_folder(path->parent_path()); !synced) {
+    if (Status synced = sync_folder(path.parent_path()); !synced) {
       return forward(std::move(synced));
     }
   }

@@ -196,7 +196,7 @@ std::optional<Refusal> UpdateRun::verify_item(Item& item) {
   outcome.version = header->version;
   // An update that is gone on with was allowed when it was begun, and has changed the versions.
   if (is_resumed_) return std::nullopt;
-  if (const auto refusal = check_versions(item, *header)) return refusal;
+  if (auto refusal = check_versions(item, *header)) return refusal;
   return check_dependency(item);
 }
 
